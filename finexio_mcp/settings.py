@@ -1,0 +1,288 @@
+"""Every setting, once: name, type, default and what it is for. Nothing else reads the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+Environment = Literal["sandbox", "production", "simulator"]
+Access = Literal["read", "write", "pay"]
+ACCESS_ORDER: tuple[Access, ...] = ("read", "write", "pay")
+TOOLSETS = ("core",)
+
+SANDBOX_URL = "https://api.finexio-stage.com/v2"
+PRODUCTION_URL = "https://api.finexio.com/v2"
+SIMULATOR_URL = "http://simulator.invalid/v2"
+BASE_URLS: Mapping[Environment, str] = {
+    "sandbox": SANDBOX_URL,
+    "production": PRODUCTION_URL,
+    "simulator": SIMULATOR_URL,
+}
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Comma-separated."""
+
+
+class Credentials(NamedTuple):
+    """Basic credentials for Finexio."""
+
+    username: str
+    password: SecretStr
+
+
+class SettingProblem(NamedTuple):
+    """A setting by its name, what is wrong and what is allowed."""
+
+    name: str
+    problem: str
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; `problems` names each of them."""
+
+    def __init__(self, problems: list[SettingProblem]) -> None:
+        super().__init__("; ".join(f"{name} {problem}" for name, problem in problems))
+        self.problems = problems
+
+
+def _named(name: str, default: Any, **bounds: Any) -> Any:
+    return Field(default, validation_alias=name, **bounds)
+
+
+class Settings(BaseSettings):
+    """What the operator decides. Frozen; an empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_ignore_empty=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+    environment: Environment = _named("FINEXIO_ENVIRONMENT", "sandbox")
+    """Which Finexio: `sandbox` (stage, no real money), `production`, or `simulator` (built in, needs nothing)."""
+    base_url: str | None = _named("FINEXIO_BASE_URL", None)
+    """Another address of the API, with its `/v2`; https, or http on this machine. Default: that of the environment."""
+    username: str | None = _named("FINEXIO_USERNAME", None)
+    """API user that Finexio gave you."""
+    password: SecretStr | None = _named("FINEXIO_PASSWORD", None)
+    """Its password."""
+    password_file: Path | None = _named("FINEXIO_PASSWORD_FILE", None)
+    """A file that holds the password, instead of `FINEXIO_PASSWORD`."""
+    access: Access | None = _named("FINEXIO_MCP_ACCESS", None)
+    """How far agents may go: `read`, `write` (suppliers, contacts, webhooks) or `pay` (invoices). Default: `read` in
+    production, else `pay`."""
+    toolsets: Names = _named("FINEXIO_MCP_TOOLSETS", ("core",))
+    """Groups of tools, comma-separated. `core` is the 26 tools."""
+    tools: Names = _named("FINEXIO_MCP_TOOLS", ())
+    """Only these tools, comma-separated names. Default: all of the toolsets."""
+    max_invoice_cents: int | None = _named("FINEXIO_MCP_MAX_INVOICE_CENTS", None, ge=1)
+    """Largest single invoice that may be submitted, in cents. Default: no limit of ours."""
+    max_batch_cents: int | None = _named("FINEXIO_MCP_MAX_BATCH_CENTS", None, ge=1)
+    """Largest sum of one batch, in cents. Default: no limit of ours."""
+    webhook_hosts: Names = _named("FINEXIO_MCP_WEBHOOK_HOSTS", ())
+    """Hosts that webhooks may point to, comma-separated. Unset: none in production, elsewhere any https or local
+    host."""
+    unmask: Names = _named("FINEXIO_MCP_UNMASK", ())
+    """Fields shown in clear, comma-separated, such as `bank_routing_number`. Passwords are never shown."""
+    result_chars: int = _named("FINEXIO_MCP_RESULT_CHARS", 45_000, ge=5_000, le=500_000)
+    """Longest answer in characters; longer lists continue with a cursor."""
+    rate: float = _named("FINEXIO_MCP_RATE", 5.0, ge=0, le=1_000)
+    """Requests a second to Finexio; 0 turns the limit off."""
+    rate_burst: int = _named("FINEXIO_MCP_RATE_BURST", 10, ge=1, le=10_000)
+    """Requests that may go at once before the rate applies."""
+    log_level: Literal["debug", "info", "warning", "error"] = _named("FINEXIO_MCP_LOG_LEVEL", "info")
+    """Least severity of what is logged on stderr."""
+    log_format: Literal["text", "json"] = _named("FINEXIO_MCP_LOG_FORMAT", "text")
+    """Lines for people, or one JSON object a line."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings
+
+    @field_validator("toolsets", "tools", "webhook_hosts", "unmask", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("toolsets")
+    @classmethod
+    def _check_toolsets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or set(value) - set(TOOLSETS):
+            raise ValueError(f"allowed: {', '.join(TOOLSETS)}")
+        return value
+
+    @field_validator("webhook_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not host or set(host) & set("/@:?#*") for host in value):
+            raise ValueError("allowed: bare host names such as hooks.example.com, comma-separated")
+        return tuple(host.casefold().rstrip(".") for host in value)
+
+    @field_validator("unmask")
+    @classmethod
+    def _check_unmask(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "password" in value:
+            raise ValueError("allowed: any masked field but password")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise ValueError("is no URL; allowed: https://host/v2") from None
+        if not host or parts.scheme not in {"https", "http"}:
+            raise ValueError("is no URL; allowed: https://host/v2")
+        if parts.scheme == "http" and host not in LOOPBACK:
+            raise ValueError("must be https; plain http is allowed for 127.0.0.1 and localhost only")
+        if "@" in parts.netloc:
+            raise ValueError("must not hold a user or password; use FINEXIO_USERNAME and FINEXIO_PASSWORD")
+        if parts.query or parts.fragment or "/../" in f"{parts.path}/":
+            raise ValueError("must be scheme, host and path only, such as https://host/v2")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_password(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("FINEXIO_PASSWORD_FILE|stands beside FINEXIO_PASSWORD; set one of the two")
+        return self
+
+    @property
+    def api_url(self) -> str:
+        """Where Finexio is, without a slash at the end."""
+        return self.base_url or BASE_URLS[self.environment]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the simulator runs inside this process."""
+        return self.environment == "simulator" and self.base_url is None
+
+    @property
+    def real_money(self) -> bool:
+        """Whether payments are real: by the environment's name, or because the address is production's."""
+        return self.environment == "production" or urlsplit(self.api_url).hostname == urlsplit(PRODUCTION_URL).hostname
+
+    @property
+    def granted(self) -> Access:
+        """The access that holds: as set, else `read` where money is real."""
+        return self.access or ("read" if self.real_money else "pay")
+
+    def credentials(self) -> Credentials | None:
+        """User and password, the latter read from its file now if one is set; `None` if either is missing."""
+        username, password = self.username, self.password
+        if self.password_file is not None:
+            try:
+                password = SecretStr(self.password_file.read_text(encoding="utf-8").strip("\r\n"))
+            except (OSError, UnicodeDecodeError):
+                return None
+        if self.environment == "simulator":
+            username, password = username or "demo", password or SecretStr("demo")
+        if not username or password is None or not password.get_secret_value():
+            return None
+        return Credentials(username, password)
+
+    def missing_credentials(self) -> str:
+        """What to set, when there are no credentials."""
+        if self.password_file is not None and self.username:
+            return "FINEXIO_PASSWORD_FILE names a file that cannot be read or is empty"
+        names = [name for name, value in (("FINEXIO_USERNAME", self.username),) if not value]
+        if self.password is None and self.password_file is None:
+            names.append("FINEXIO_PASSWORD")
+        return f"set {' and '.join(names)} in the server's environment"
+
+    def warnings(self) -> list[SettingProblem]:
+        """What is allowed and still looks like a mistake."""
+        found: list[SettingProblem] = []
+        host = urlsplit(self.api_url).hostname
+        known: dict[str | None, str] = {urlsplit(url).hostname: name for name, url in BASE_URLS.items()}
+        if self.base_url is not None and known.get(host, self.environment) != self.environment:
+            found.append(
+                SettingProblem(
+                    "FINEXIO_BASE_URL",
+                    f"is the {known[host]} address, but FINEXIO_ENVIRONMENT is {self.environment}; "
+                    "make the two agree. Until then the stricter of the two holds.",
+                )
+            )
+        elif self.environment == "production" and host in LOOPBACK:
+            found.append(
+                SettingProblem(
+                    "FINEXIO_BASE_URL", "is an address on this machine, but FINEXIO_ENVIRONMENT is production."
+                )
+            )
+        if self.base_url is not None and not self.base_url.endswith("/v2"):
+            found.append(SettingProblem("FINEXIO_BASE_URL", "does not end in /v2, the API's version."))
+        return found
+
+
+NAMES: dict[str, str] = {field: str(info.validation_alias) for field, info in Settings.model_fields.items()}
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the environment; `overrides` are by variable name and win.
+
+    Raises:
+        SettingsError: Naming each setting that cannot be used.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_describe(error)) from None
+
+
+def _describe(error: ValidationError) -> list[SettingProblem]:
+    problems: list[SettingProblem] = []
+    for detail in error.errors(include_url=False, include_input=False):
+        name = str(detail["loc"][0]) if detail["loc"] else ""
+        context = detail.get("ctx", {})
+        message = str(context.get("error", detail["msg"]))
+        match detail["type"]:
+            case "literal_error":
+                message = f"allowed: {context['expected']}"
+            case "int_parsing" | "int_type" | "float_parsing" | "float_type":
+                message = "must be a number"
+            case "greater_than_equal":
+                message = f"must be at least {context['ge']}"
+            case "less_than_equal":
+                message = f"must be at most {context['le']}"
+            case _:
+                pass
+        if "|" in message and not name:
+            name, message = message.split("|", 1)
+        problems.append(SettingProblem(name, message))
+    return problems
+
+
+def unknown_names(environment: Mapping[str, str] | None = None) -> list[SettingProblem]:
+    """Variables that look like ours and are none, such as a misspelt limit that would not hold."""
+    known = set(NAMES.values())
+    found: list[SettingProblem] = []
+    for name in sorted(os.environ if environment is None else environment):
+        if name.startswith("FINEXIO_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            found.append(
+                SettingProblem(name, f"is no setting and has no effect{f'; did you mean {near[0]}?' if near else ''}")
+            )
+    return found

@@ -1,0 +1,28 @@
+"""What arrives as JSON, narrowed to the two shapes that matter."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether this is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: Any) -> TypeGuard[list[Any]]:
+    """Whether this is a JSON array."""
+    return isinstance(value, list)
+
+
+def deeper_than(value: Any, levels: int) -> bool:
+    """Whether objects and arrays stand in each other more than `levels` deep."""
+    if is_object(value):
+        children = list(value.values())
+    elif is_array(value):
+        children = value
+    else:
+        return False
+    if levels == 0:
+        return True
+    return any(deeper_than(child, levels - 1) for child in children if isinstance(child, dict | list))

@@ -1,0 +1,56 @@
+"""The registry: every tool there is, in the order of `tools/list`."""
+
+from __future__ import annotations
+
+from finexio_mcp.tools.contacts import CREATE_CONTACTS, DELETE_CONTACT, LIST_CONTACTS, UPDATE_CONTACT
+from finexio_mcp.tools.counterparties import (
+    CREATE_COUNTERPARTY,
+    GET_COUNTERPARTY,
+    LIST_COUNTERPARTIES,
+    LIST_HISTORY,
+    PATCH_COUNTERPARTY,
+    REPLACE_COUNTERPARTY,
+)
+from finexio_mcp.tools.drawdowns import GET_DRAWDOWN, LIST_DRAWDOWN_PAYMENTS, LIST_DRAWDOWNS
+from finexio_mcp.tools.invoices import CREATE_INVOICES, GET_INVOICE, LIST_INVOICES
+from finexio_mcp.tools.payments import GET_IMAGE, GET_PAYMENT, LIST_IMAGES, LIST_PAYMENTS
+from finexio_mcp.tools.spec import ToolSpec
+from finexio_mcp.tools.webhooks import (
+    CREATE_WEBHOOK,
+    DELETE_WEBHOOK,
+    GET_WEBHOOK,
+    LIST_WEBHOOKS,
+    PATCH_WEBHOOK,
+    REPLACE_WEBHOOK,
+)
+
+TOOLS: tuple[ToolSpec, ...] = (
+    LIST_COUNTERPARTIES,
+    CREATE_COUNTERPARTY,
+    GET_COUNTERPARTY,
+    REPLACE_COUNTERPARTY,
+    PATCH_COUNTERPARTY,
+    CREATE_INVOICES,
+    LIST_INVOICES,
+    GET_INVOICE,
+    GET_IMAGE,
+    LIST_IMAGES,
+    GET_PAYMENT,
+    LIST_PAYMENTS,
+    GET_DRAWDOWN,
+    LIST_DRAWDOWNS,
+    CREATE_CONTACTS,
+    DELETE_CONTACT,
+    LIST_CONTACTS,
+    UPDATE_CONTACT,
+    CREATE_WEBHOOK,
+    DELETE_WEBHOOK,
+    GET_WEBHOOK,
+    LIST_WEBHOOKS,
+    REPLACE_WEBHOOK,
+    PATCH_WEBHOOK,
+    LIST_HISTORY,
+    LIST_DRAWDOWN_PAYMENTS,
+)
+
+BY_NAME: dict[str, ToolSpec] = {tool.name: tool for tool in TOOLS}

@@ -1,0 +1,186 @@
+"""Field types that several tools share: ids, cents, days, moments, free text."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from finexio_mcp.tools.spec import Arguments, Local, Pairs, Sensitive
+
+MAX_CENTS = 999_999_900
+
+STATES = frozenset(
+    """
+    AL AK AS AZ AR AA AE AP CA CO CT DE DC FL GA GU HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY
+    NC ND MP OH OK OR PA PR RI SC SD TN TX UT VT VI VA WA WV WI WY AB BC MB NB NL NT NS NU ON PE QC SK YT
+    """.split()  # noqa: SIM905
+)
+
+ID = re.compile(r"[^\x00-\x20\x7f]{1,200}")
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)?")
+EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(?:\.[^@\s,;<>.]+)+")
+MASK = re.compile("[*•●∙⁎∗＊✱]")
+WHOLE_URL = re.compile(r"https?://[^\s/?#]+[^\s]*", re.IGNORECASE)
+
+
+def wrong(problem: str) -> PydanticCustomError:
+    """A refusal in our own words, which never hold the value. Curly braces would be placeholders."""
+    return PydanticCustomError("finexio_rule", problem.replace("{", "(").replace("}", ")"))  # type: ignore[arg-type]
+
+
+def _check_id(value: str) -> str:
+    if value in {".", ".."} or not ID.fullmatch(value):
+        raise wrong("is no id: 1 to 200 characters without blanks, and not '.' or '..'")
+    return value
+
+
+def _check_day(value: str) -> str:
+    try:
+        if DAY.fullmatch(value):
+            date.fromisoformat(value)
+            return value
+    except ValueError:
+        pass
+    raise wrong("is no date of the calendar; write YYYY-MM-DD")
+
+
+def _check_moment(value: str) -> str:
+    try:
+        if MOMENT.fullmatch(value):
+            datetime.fromisoformat(value)
+            return value
+    except ValueError:
+        pass
+    raise wrong("is no date or time; write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS")
+
+
+def _check_state(value: str) -> str:
+    if value not in STATES:
+        raise wrong("is no US state or territory, military state or Canadian province")
+    return value
+
+
+def _check_email(value: str) -> str:
+    if not EMAIL.fullmatch(value):
+        raise wrong("is no e-mail address; write one address such as ap@example.com")
+    return value
+
+
+def _check_url(value: str) -> str:
+    if not WHOLE_URL.fullmatch(value):
+        raise wrong("is no absolute http(s) URL")
+    return value
+
+
+def check_unmasked(value: str) -> str:
+    """Refuse what one of our own answers showed in place of a number."""
+    if MASK.search(value):
+        raise wrong("holds a mask, not the real value; leave the field out to keep what Finexio has")
+    return value
+
+
+def _check_account(value: str) -> str:
+    check_unmasked(value)
+    if not value.isascii() or not value.isdigit():
+        raise wrong("must be digits only")
+    if len(value) <= 4:
+        raise wrong("has four digits or fewer, which is the visible end of a number; give the whole number")
+    return value
+
+
+def _check_digits(value: str) -> str:
+    check_unmasked(value)
+    if not value.isascii() or not value.isdigit():
+        raise wrong("must be digits only")
+    return value
+
+
+Check = AfterValidator
+
+
+def _schema(**extra: Any) -> Any:
+    return Field(json_schema_extra=extra)
+
+
+Id = Annotated[str, Check(_check_id)]
+"""Any id of Finexio's; its shape is not promised."""
+
+Cents = Annotated[int, Field(ge=1, le=MAX_CENTS)]
+Day = Annotated[str, Check(_check_day), _schema(format="date")]
+Moment = Annotated[str, Check(_check_moment), _schema(pattern=r"^\d{4}-\d\d-\d\d")]
+"""A date, a time without zone (as Finexio writes them) or with one; sent as typed."""
+State = Annotated[str, Check(_check_state), _schema(pattern="^[A-Z]{2}$")]
+Country = Literal["CAN", "UMI", "USA"]
+Email = Annotated[str, Field(max_length=50), Check(_check_email)]
+Url = Annotated[str, Field(max_length=190), Check(_check_url)]
+BankAccountNumber = Annotated[str, Field(max_length=17), Check(_check_account), Sensitive()]
+BankRoutingNumber = Annotated[str, Field(max_length=9), Check(_check_digits), Sensitive()]
+TaxId = Annotated[str, Field(max_length=11), Check(check_unmasked), Sensitive()]
+Password = Annotated[str, Field(max_length=190), Check(check_unmasked), Sensitive()]
+PayeeType = Literal[
+    "Employee",
+    "Business",
+    "Individual",
+    "InternalTransfer",
+    "Student",
+    "BankingInstitution",
+    "Insurance",
+    "Government",
+    "Unknown",
+]
+
+Text10 = Annotated[str, Field(max_length=10)]
+Text16 = Annotated[str, Field(max_length=16)]
+Text17 = Annotated[str, Field(max_length=17)]
+Text40 = Annotated[str, Field(max_length=40)]
+Text50 = Annotated[str, Field(max_length=50)]
+Text70 = Annotated[str, Field(max_length=70)]
+Text100 = Annotated[str, Field(max_length=100)]
+Text190 = Annotated[str, Field(max_length=190)]
+Text1000 = Annotated[str, Field(max_length=1000)]
+
+
+class Pair(BaseModel):
+    """One entry of `metadata`."""
+
+    model_config = Arguments.model_config
+
+    name: str
+    """Key."""
+    value: Annotated[str | int, WithJsonSchema({"type": "string"})]
+    """Text or whole number."""
+
+
+def _unique_names(pairs: list[Pair]) -> list[Pair]:
+    if len({pair.name for pair in pairs}) < len(pairs):
+        raise wrong("names a key twice")
+    return pairs
+
+
+def _as_map(pairs: list[Pair] | None) -> dict[str, str | int] | None:
+    return None if pairs is None else {pair.name: pair.value for pair in pairs}
+
+
+Metadata = Annotated[list[Pair], Check(_unique_names), PlainSerializer(_as_map), Pairs()]
+"""Declared as pairs, since many hosts cannot send a map; Finexio gets a map."""
+
+
+class ReadArguments(Arguments):
+    """Arguments of a tool that shows records."""
+
+    fields: Annotated[list[str] | None, Field(max_length=60), Local()] = None
+    """Field names to show; ["*"]: all."""
+
+
+class ListArguments(ReadArguments):
+    """Arguments of a list that is read in parts."""
+
+    limit: Annotated[int | None, Field(ge=1, le=100), Local()] = None
+    """Rows, default 100."""
+    next_cursor: Annotated[str | None, Field(max_length=2000), Local()] = None
+    """Cursor of an earlier answer."""

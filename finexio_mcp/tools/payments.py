@@ -1,0 +1,167 @@
+"""Payments, their life in events, and the images of their checks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from finexio_mcp.shapes import is_array, is_object
+from finexio_mcp.tools.fields import Id, ListArguments, Moment, ReadArguments, Text100
+from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, ToolSpec
+
+PAYMENT = Record(
+    fields={
+        "id": "Payment id",
+        "amount_cents": "Cents",
+        "currency": "USD",
+        "status": "pending, in-progress, settled, canceled or failed",
+        "payment_method": "check, ach, card or wire",
+        "delivery_method": "email, mail or phone",
+        "tracking_id": "For Finexio's support",
+        "instrument_number": "Check number, ACH trace or card's last four",
+        "originating_counterparty_id": "Buyer id",
+        "receiving_counterparty_id": "Supplier id",
+        "events": "The payment's life, oldest first: timestamp, stage, event_name, status, description",
+        "invoices": "What it pays: id, invoice_number, payment_amount_cents",
+        "created": "No time zone",
+        "updated": "No time zone",
+        "funding_drawdown_request_id": "The drawdown that funded it",
+        "adjustments": "Adjustments",
+        "reconciliation_id": "Your accounting key",
+        "finexio_express": "true: ACH by Finexio Express",
+        "refund_user": "Who refunded",
+        "refund_timestamp": "When",
+        "refund_reason": "Why",
+        "refund_comment": "Free text",
+        "refund_ticket_number": "Ticket",
+        "reissue_payment_method": "Method of the reissue",
+        "reissue_user": "Who reissued",
+        "reissue_timestamp": "When",
+        "reissue_reason": "Why",
+        "reissue_comment": "Free text",
+        "reissue_ticket_number": "Ticket",
+    },
+    core=(
+        "id",
+        "amount_cents",
+        "currency",
+        "status",
+        "payment_method",
+        "tracking_id",
+        "originating_counterparty_id",
+        "receiving_counterparty_id",
+        "events",
+        "invoices",
+        "created",
+        "updated",
+        "refund_user",
+        "refund_timestamp",
+        "refund_reason",
+        "refund_comment",
+        "refund_ticket_number",
+        "reissue_payment_method",
+        "reissue_user",
+        "reissue_timestamp",
+        "reissue_reason",
+        "reissue_comment",
+        "reissue_ticket_number",
+    ),
+)
+
+IMAGE = Record(fields={"check_image_url": "Link to the picture; may expire"})
+
+
+class ListPayments(ListArguments):
+    tracking_id: Text100 | None = None
+    """Exact tracking id (RC...)."""
+    created_start: Moment | None = None
+    """Created from."""
+    created_end: Moment | None = None
+    """Created until."""
+    updated_start: Moment | None = None
+    """Changed from."""
+    updated_end: Moment | None = None
+    """Changed until."""
+    status: str | None = None
+    """pending, in-progress or settled; others may be refused."""
+    refunded: bool | None = None
+    """true: only refunded."""
+
+
+class GetPayment(ReadArguments):
+    id: Id
+    """Payment id."""
+
+
+class GetImages(Arguments):
+    payment_id: Id
+    """Payment id."""
+    checkImageType: Literal["Issued", "Deposited"] | None = None
+    """As printed or as cashed."""
+
+
+def _images(answer: Any) -> list[Any]:
+    """One link, several, or one of the three ways in which Finexio says that there is none."""
+    found = answer if is_array(answer) else [answer]
+    return [image for image in found if is_object(image) and image.get("check_image_url")]
+
+
+def _first_image(answer: Any, _arguments: dict[str, Any]) -> Any:
+    images = _images(answer)
+    return images[0] if images else []
+
+
+LIST_PAYMENTS = ToolSpec(
+    name="list_all_finexio_payments",
+    title="List payments",
+    about=(
+        "List payments with status, events and the invoices they pay, by date, status, tracking id or refund. "
+        "Failed and canceled ones: list a period by updated_start and read status. "
+        "Which bank debit funded them: drawdown tools."
+    ),
+    route="GET /payments/",
+    effect=Effect.READ,
+    arguments=ListPayments,
+    record=PAYMENT,
+    listing=Listing.PAGES,
+    moves_with=("updated_start", "updated_end", "status", "refunded"),
+    source="Finexio API v2, GET /payments/",
+)
+
+GET_PAYMENT = ToolSpec(
+    name="get_single_finexio_payment_by_id",
+    title="Get a payment",
+    about=(
+        "Follow one payment in full by its id: every event up to settlement or failure, invoices paid, "
+        "funding drawdown, refund, reissue. The id is an invoice's payment_id."
+    ),
+    route="GET /payments/{id}/",
+    effect=Effect.READ,
+    arguments=GetPayment,
+    record=PAYMENT,
+    source="Finexio API v2, GET /payments/{key}/",
+)
+
+GET_IMAGE = ToolSpec(
+    name="get_single_finexio_payment_image_by_id",
+    title="Get a check image",
+    about="Proof of payment: the link to one image of a payment's check; [] when there is none. Checks only.",
+    route="GET /payments/{payment_id}/images",
+    effect=Effect.READ,
+    arguments=GetImages,
+    record=IMAGE,
+    to_record=_first_image,
+    source="Finexio API v2, GET /payments/{key}/images",
+)
+
+LIST_IMAGES = ToolSpec(
+    name="list_all_finexio_payment_images",
+    title="List check images",
+    about="All check image links of one payment as a list, empty when there is none. Checks only.",
+    route="GET /payments/{payment_id}/images",
+    effect=Effect.READ,
+    arguments=GetImages,
+    record=IMAGE,
+    listing=Listing.ARRAY,
+    to_rows=_images,
+    source="Finexio API v2, GET /payments/{key}/images",
+)

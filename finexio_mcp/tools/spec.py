@@ -1,0 +1,201 @@
+"""What a tool is: one frozen declaration, from which schemas, hints, access and retries derive."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from finexio_mcp.errors import FinexioError, Problem
+
+Json: TypeAlias = Any
+
+
+class Effect(Enum):
+    """What a tool may do to the world. Levels of access carry the same names."""
+
+    READ = "read"
+    WRITE = "write"
+    """Master data and webhooks."""
+    PAY = "pay"
+    """Orders payments; nothing takes that back."""
+
+
+@dataclass(frozen=True)
+class Sensitive:
+    """Trait of a field whose value is never echoed, logged or taken back masked."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Trait of an argument that steers this server and is never sent to Finexio."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Trait of a list of `{name, value}` that a plain map may stand for."""
+
+
+class Arguments(BaseModel):
+    """Base of every tool's arguments: strict, closed, and silent about the values it refuses."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
+
+    clearable: ClassVar[tuple[str, ...]] = ()
+    """Fields that `clear` may name, where the tool has one."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Rules between fields, checked once every field is good by itself."""
+        yield from ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What comes back: field names with a few words each. Nothing of it is enforced on an answer.
+
+    `core` is what a list row carries by default (empty: everything). `only_if_true` are flags that
+    are left out while they are off.
+    """
+
+    fields: Mapping[str, str]
+    core: tuple[str, ...] = ()
+    only_if_true: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if strangers := {*self.core, *self.only_if_true} - self.fields.keys():
+            raise ValueError(f"core fields that the record does not have: {sorted(strangers)}")
+
+
+class Listing(Enum):
+    """How a list arrives."""
+
+    PAGES = "pages"
+    """In Finexio's pages of 100."""
+    ARRAY = "array"
+    """Whole, in one answer; it is paged here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """A GET that must come first: its rows and the arguments give the arguments that are sent."""
+
+    route: str
+    resolve: Callable[[list[Json], dict[str, Json]], dict[str, Json]]
+
+
+ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolSpec:
+    """One tool. Names in `route` are arguments that go into the path; the others go into the query
+    of a GET and into the body of anything else.
+
+    The quirks of a tool that is no plain call are pure functions:
+
+    * `tidy` takes the raw arguments and gives them back in the declared form, with a sentence for
+      each thing that it changed.
+    * `to_rows` finds the rows of a list that has a shape of its own.
+    * `to_record` finds the record in an answer that has a shape of its own.
+    * `way_out` adds a sentence to a refusal.
+    """
+
+    name: str
+    title: str
+    about: str
+    route: str
+    effect: Effect
+    arguments: type[Arguments]
+    record: Record
+    source: str
+    toolset: str = "core"
+    listing: Listing | None = None
+    moves_with: tuple[str, ...] = ()
+    """Filters by something that changes while a list is read."""
+    body_rows: str | None = None
+    """The argument that alone is the body, as a bare array."""
+    slow: bool = False
+    """The vendor warns that it takes long."""
+
+    tidy: Callable[[dict[str, Json]], tuple[dict[str, Json], list[str]]] | None = None
+    before: Lookup | None = None
+    to_rows: Callable[[Json], list[Json]] | None = None
+    to_record: Callable[[Json, dict[str, Json]], Json] | None = None
+    notice: Callable[[Json], str | None] | None = None
+    """A sentence about an answer that the record alone does not tell."""
+    after: str | None = None
+    """A GET that shows the record when a write was answered without one."""
+    at_host_root: bool = False
+    """The vendor's description puts it outside the version's path, so a 404 is retried there once."""
+    way_out: Callable[[FinexioError, dict[str, Json]], str | None] | None = None
+
+    method: str = field(init=False)
+    path: str = field(init=False)
+    path_names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        match = ROUTE.fullmatch(self.route)
+        if match is None:
+            raise ValueError(f"{self.name}: the route {self.route!r} is no 'VERB /path'")
+        method, path = match.groups()
+        object.__setattr__(self, "method", method)
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "path_names", tuple(PLACEHOLDER.findall(path)))
+        declared = self.arguments.model_fields
+        if missing := [name for name in self.path_names if name not in declared or not declared[name].is_required()]:
+            raise ValueError(f"{self.name}: the path needs the required arguments {missing}")
+        if (method == "GET") is not (self.effect is Effect.READ):
+            raise ValueError(f"{self.name}: a {method} cannot have the effect {self.effect.value}")
+        if strangers := [name for name in self.moves_with if name not in declared]:
+            raise ValueError(f"{self.name}: there are no filters {strangers}")
+
+    @property
+    def paged(self) -> bool:
+        """Whether the caller gets cursors."""
+        return self.listing is not None and "next_cursor" in self.arguments.model_fields
+
+    @property
+    def empty_is_success(self) -> bool:
+        """Whether an empty 2xx says that a write was done."""
+        return self.method == "DELETE" or self.after is not None
+
+    @property
+    def local_names(self) -> frozenset[str]:
+        """Arguments that never leave this server."""
+        return frozenset(
+            name
+            for name, info in self.arguments.model_fields.items()
+            if any(isinstance(trait, Local) for trait in info.metadata)
+        )
+
+    @property
+    def deadline_seconds(self) -> float:
+        """Total time for a call, retries included; hosts stop listening at 60 s."""
+        if self.effect is Effect.PAY:
+            return 75.0
+        if self.effect is Effect.WRITE:
+            return 45.0
+        if self.slow:
+            return 50.0
+        return 40.0 if self.listing is Listing.PAGES else 20.0
+
+    @property
+    def hints(self) -> dict[str, bool]:
+        """The four annotations of the protocol."""
+        return {
+            "readOnlyHint": self.effect is Effect.READ,
+            "destructiveHint": self.effect is Effect.PAY or self.method in {"PUT", "PATCH", "DELETE"},
+            "idempotentHint": self.method != "POST",
+            "openWorldHint": True,
+        }
