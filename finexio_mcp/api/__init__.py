@@ -1,0 +1,1 @@
+"""Finexio's HTTP API: the one place that speaks HTTP."""

@@ -1,0 +1,297 @@
+"""The client for Finexio's HTTP API: reads are tried again, writes never are without proof."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx2
+
+from finexio_mcp.api.answers import TEMPORARY, NotJson, failed_read, failed_write, parse, unknown_outcome
+from finexio_mcp.api.limits import RateLimit, RetryBudget
+from finexio_mcp.api.requests import Request
+from finexio_mcp.clock import Clock
+from finexio_mcp.errors import (
+    DeadlinePassed,
+    FinexioError,
+    NotConfigured,
+    NotExecuted,
+    OutcomeUnknown,
+    Unavailable,
+    Unreadable,
+)
+from finexio_mcp.settings import Settings
+
+MAX_BODY_BYTES = 10_000_000
+READ_ATTEMPTS = 4
+WRITE_ATTEMPTS = 3
+BACKOFF_SECONDS = 0.25
+BACKOFF_CAP_SECONDS = 8.0
+PATIENCE_SECONDS = 20.0
+"""Longest `Retry-After` that is waited for within a call."""
+
+READ_TIMEOUT = httpx2.Timeout(connect=5.0, read=30.0, write=10.0, pool=10.0).as_dict()
+WRITE_TIMEOUT = httpx2.Timeout(connect=5.0, read=75.0, write=15.0, pool=10.0).as_dict()
+"""Giving up early on a write only manufactures doubt, so the total deadline ends it, not the read timeout."""
+
+NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+logger = logging.getLogger("finexio_mcp.api")
+
+
+@dataclass
+class Fence:
+    """Watches one attempt of a write, for proof that no byte of it left.
+
+    The proof needs a transport that tells its steps: one that fires no event at all proves nothing.
+    """
+
+    watched: bool
+    left: bool = False
+
+    async def __call__(self, event: str, _info: dict[str, Any]) -> None:
+        self.watched = True
+        if event.endswith("send_request_headers.started"):
+            self.left = True
+
+    @property
+    def nothing_left(self) -> bool:
+        return self.watched and not self.left
+
+
+class FinexioClient:
+    """Speaks to one Finexio account.
+
+    Args:
+        settings: Address, credentials and rate.
+        reads: Client for GETs.
+        writes: Client for everything else: no connection is used twice, since one that the other
+            side has just closed would leave a write in doubt.
+        clock: Time, for waiting and deadlines.
+        chance: Source of the jitter between retries.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        reads: httpx2.AsyncClient,
+        writes: httpx2.AsyncClient,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._reads, self._writes = reads, writes
+        self._clock = clock or Clock()
+        self._chance = chance
+        self._rate = RateLimit(settings.rate, settings.rate_burst, self._clock)
+        self._budget = RetryBudget()
+        self._base = httpx2.URL(settings.api_url)
+        self._base_path = self._base.raw_path.decode().rstrip("/")
+
+    async def aclose(self) -> None:
+        """Close both clients."""
+        await self._reads.aclose()
+        await self._writes.aclose()
+
+    def deadline(self, seconds: float) -> float:
+        """The moment by which a call must have ended."""
+        return self._clock.monotonic() + seconds
+
+    async def read(self, request: Request, *, until: float, at_host_root: bool = False) -> Any:
+        """Send a GET, again if need be, until it is answered or time is up.
+
+        Returns:
+            The JSON as Finexio sent it; `None` for an empty answer.
+
+        Raises:
+            FinexioError: Nothing has changed at Finexio, whatever the failure.
+        """
+        with anyio.move_on_after(until - self._clock.monotonic()):
+            return await self._read(request, until, at_host_root)
+        raise DeadlinePassed("Finexio did not answer in time; nothing changed. Call again, or ask for less.")
+
+    async def _read(self, request: Request, until: float, at_host_root: bool) -> Any:
+        retries = 0
+        while True:
+            try:
+                value = await self._read_once(request, at_host_root)
+            except FinexioError as error:
+                if not self._worth_retrying(error, retries):
+                    raise
+                delay = self._delay(error, retries)
+                if delay > PATIENCE_SECONDS or self._clock.monotonic() + delay >= until or not self._budget.spend():
+                    raise
+                await self._clock.sleep(delay)
+                retries += 1
+            else:
+                self._budget.succeeded(retries)
+                return value
+
+    @staticmethod
+    def _worth_retrying(error: FinexioError, retries: int) -> bool:
+        return retries + 1 < READ_ATTEMPTS and error.retryable and error.http_status in TEMPORARY | {None}
+
+    def _delay(self, error: FinexioError, retries: int) -> float:
+        asked = error.retry_after_seconds
+        return asked if asked is not None else self._chance() * min(BACKOFF_CAP_SECONDS, BACKOFF_SECONDS * 2**retries)
+
+    async def _read_once(self, request: Request, at_host_root: bool) -> Any:
+        await self._rate.wait()
+        outgoing = self._outgoing(request, READ_TIMEOUT, at_host_root=at_host_root)
+        try:
+            response, body = await self._exchange(self._reads, outgoing)
+        except httpx2.DecodingError:
+            raise Unreadable("Finexio's answer could not be decoded; nothing changed.") from None
+        except httpx2.HTTPError as error:
+            logger.info("no answer: %s", type(error).__name__)
+            raise Unavailable(
+                "Finexio could not be reached; nothing changed. Call again later; if it lasts, the operator should run "
+                "`finexio-mcp doctor`."
+            ) from None
+        if not response.is_success:
+            raise failed_read(response, body)
+        try:
+            return parse(body)
+        except NotJson:
+            raise Unreadable(
+                "Finexio answered with something that is no JSON; nothing changed. Call again later; if it lasts, the "
+                "operator should check FINEXIO_BASE_URL.",
+                http_status=response.status_code,
+            ) from None
+
+    async def write(self, request: Request, *, until: float, rows: str | None = None) -> Any:
+        """Send a write once. It is sent again only with proof that nothing of it left.
+
+        Args:
+            request: What to send.
+            until: When to stop waiting.
+            rows: The argument that is the body, if that is an array; names rows in refusals.
+
+        Returns:
+            The JSON of a 2xx as Finexio sent it; `None` for an empty one.
+
+        Raises:
+            OutcomeUnknown: It left, and what came of it is not known.
+            NotExecuted: It provably never ran.
+            FinexioError: Finexio refused it.
+        """
+        for attempt in range(WRITE_ATTEMPTS):
+            # Only httpx2's own transport is known to tell its steps before the first one happens.
+            fence = Fence(watched=_tells_its_steps(self._writes))
+            try:
+                return await self._write_once(request, fence, until, rows)
+            except NEVER_CONNECTED as error:
+                if not fence.nothing_left:
+                    raise OutcomeUnknown(unknown_outcome("no answer came, so nobody can say")) from None
+                delay = self._chance() * BACKOFF_SECONDS * 2**attempt
+                if attempt + 1 == WRITE_ATTEMPTS or self._clock.monotonic() + delay >= until:
+                    logger.info("never connected: %s", type(error).__name__)
+                    break
+                await self._clock.sleep(delay)
+        raise NotExecuted("Finexio could not be reached, so nothing was sent. Call again later.")
+
+    async def _write_once(self, request: Request, fence: Fence, until: float, rows: str | None) -> Any:
+        sending = False
+        with anyio.move_on_after(until - self._clock.monotonic()):
+            await self._rate.wait()
+            outgoing = self._outgoing(request, WRITE_TIMEOUT, trace=fence)
+            sending = True
+            try:
+                response, body = await self._exchange(self._writes, outgoing)
+            except NEVER_CONNECTED:
+                raise
+            except httpx2.HTTPError as error:
+                logger.info("no answer to a write: %s", type(error).__name__)
+                raise OutcomeUnknown(unknown_outcome("the answer was lost, so nobody can say")) from None
+            if not response.is_success:
+                raise failed_write(response, body, rows)
+            try:
+                return parse(body)
+            except NotJson:
+                raise OutcomeUnknown(
+                    unknown_outcome("Finexio's answer cannot be read, so it does not say"),
+                    http_status=response.status_code,
+                ) from None
+        if sending and not fence.nothing_left:
+            raise OutcomeUnknown(unknown_outcome("no answer came in time, so nobody can say"))
+        raise NotExecuted("There was no time left to send this, so nothing was sent. Call again later.")
+
+    def _outgoing(
+        self,
+        request: Request,
+        timeout: dict[str, float | None],
+        *,
+        trace: Fence | None = None,
+        at_host_root: bool = False,
+    ) -> httpx2.Request:
+        credentials = self._settings.credentials()
+        if credentials is None:
+            raise NotConfigured(f"This server has no Finexio credentials: {self._settings.missing_credentials()}.")
+        pair = f"{credentials.username}:{credentials.password.get_secret_value()}".encode()
+        raw_path = f"{'' if at_host_root else self._base_path}{request.target}"
+        url = self._base.copy_with(raw_path=raw_path.encode())
+        if url.raw_path != raw_path.encode():
+            raise ValueError("the address was changed on its way out")
+        headers = {
+            "Authorization": f"Basic {base64.b64encode(pair).decode()}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "finexio-mcp",
+        }
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        extensions: dict[str, Any] = {"timeout": timeout}
+        if trace is not None:
+            extensions["trace"] = trace
+        return httpx2.Request(request.method, url, headers=headers, content=request.body, extensions=extensions)
+
+    @staticmethod
+    async def _exchange(http: httpx2.AsyncClient, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+        """Send, and read at most `MAX_BODY_BYTES`."""
+        response = await http.send(request, stream=True, follow_redirects=False)
+        try:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > MAX_BODY_BYTES:
+                    raise httpx2.DecodingError("the answer is too long", request=request)
+                chunks.append(chunk)
+        finally:
+            await response.aclose()
+        return response, b"".join(chunks)
+
+
+def _tells_its_steps(http: httpx2.AsyncClient) -> bool:
+    return type(getattr(http, "_transport", None)) is httpx2.AsyncHTTPTransport
+
+
+def open_client(
+    settings: Settings, *, transport: httpx2.AsyncBaseTransport | None = None, clock: Clock | None = None
+) -> FinexioClient:
+    """A client over real connections, or over `transport`."""
+    # One connection per call in flight; httpx2 keeps only 20 idle ones unless told otherwise.
+    reads = httpx2.AsyncClient(
+        transport=transport
+        or httpx2.AsyncHTTPTransport(
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=30.0),
+        ),
+        trust_env=False,
+        follow_redirects=False,
+    )
+    writes = httpx2.AsyncClient(
+        transport=transport
+        or httpx2.AsyncHTTPTransport(
+            trust_env=False, limits=httpx2.Limits(max_connections=16, max_keepalive_connections=0)
+        ),
+        trust_env=False,
+        follow_redirects=False,
+    )
+    return FinexioClient(settings, reads=reads, writes=writes, clock=clock)

@@ -1,0 +1,46 @@
+"""How fast we may ask, and how often we may ask again."""
+
+from __future__ import annotations
+
+from finexio_mcp.clock import Clock
+
+
+class RateLimit:
+    """A token bucket: `per_second` requests, `burst` at once. Waiting callers are served in turn."""
+
+    def __init__(self, per_second: float, burst: int, clock: Clock) -> None:
+        self._interval = 1.0 / per_second if per_second else 0.0
+        self._slack = self._interval * (burst - 1)
+        self._clock = clock
+        self._next = clock.monotonic()
+
+    async def wait(self) -> None:
+        """Wait for a turn."""
+        if not self._interval:
+            return
+        now = self._clock.monotonic()
+        self._next = max(self._next, now - self._slack) + self._interval
+        delay = self._next - self._interval - now
+        if delay > 0:
+            await self._clock.sleep(delay)
+
+
+class RetryBudget:
+    """Keeps an outage from being multiplied: once it is spent, calls fail on their first failure."""
+
+    CAPACITY = 100.0
+    COST = 10.0
+
+    def __init__(self) -> None:
+        self._left = self.CAPACITY
+
+    def spend(self) -> bool:
+        """Take what a retry costs; `False` if there is not enough."""
+        if self._left < self.COST:
+            return False
+        self._left -= self.COST
+        return True
+
+    def succeeded(self, retries: int) -> None:
+        """Give back what the retries of a good call cost, or a little for a call that needed none."""
+        self._left = min(self.CAPACITY, self._left + (retries * self.COST if retries else 1.0))
