@@ -55,9 +55,9 @@ class FinexioError(Exception):
     """
 
     code: ClassVar[str]
-    status: ClassVar[WriteStatus] = "rejected"
-    may_have_happened: ClassVar[bool] = False
-    retryable: ClassVar[bool] = False
+    status: WriteStatus = "rejected"
+    may_have_happened: bool = False
+    retryable: bool = False
 
     def __init__(
         self,

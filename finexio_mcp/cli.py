@@ -1,0 +1,272 @@
+"""The commands. Each parses, calls what the server calls, and prints; no logic lives only here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import click
+
+from finexio_mcp import __version__
+from finexio_mcp.settings import SettingProblem, Settings, SettingsError, load, unknown_names
+
+if TYPE_CHECKING:
+    from finexio_mcp.envelope import Envelope
+
+ToolFormat = Literal["table", "mcp", "openai", "anthropic"]
+
+
+def _fail_settings(problems: list[SettingProblem]) -> NoReturn:
+    for name, problem in problems:
+        click.echo(f"{name}: {problem}" if name else problem, err=True)
+    sys.exit(2)
+
+
+def _settings(*, simulator: bool = False) -> Settings:
+    """The settings, or an end with exit code 2 that names what is wrong with them."""
+    from finexio_mcp import catalog
+
+    try:
+        settings = load(**({"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_BASE_URL": None} if simulator else {}))
+    except SettingsError as error:
+        _fail_settings(error.problems)
+    if problems := catalog.unknown_tools(settings, catalog.read()):
+        _fail_settings(problems)
+    return settings
+
+
+def _warn(settings: Settings) -> None:
+    for name, problem in [*settings.warnings(), *unknown_names()]:
+        click.echo(f"warning: {name} {problem}", err=True)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="finexio-mcp")
+@click.option("--simulator", is_flag=True, help="Use the built-in simulator instead of Finexio.")
+@click.pass_context
+def cli(context: click.Context, simulator: bool) -> None:
+    """Serve Finexio to AI agents over MCP.
+
+    Without a command it serves stdio, which is what goes into a client's configuration. Settings are environment
+    variables; `finexio-mcp doctor` checks them and prints ready configurations.
+
+    Try it offline: finexio-mcp demo
+    """
+    if context.invoked_subcommand is not None:
+        return
+    settings = _settings(simulator=simulator)
+    _warn(settings)
+
+    import anyio
+
+    from finexio_mcp import logs, stdio
+
+    logs.configure(settings)
+    if sys.stdin.isatty():
+        click.echo("Serving MCP on stdin and stdout; an MCP client should start this. Ctrl-C ends it.", err=True)
+    if settings.credentials() is None:
+        click.echo(f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same.", err=True)
+    anyio.run(stdio.serve, settings)
+
+
+@cli.command()
+@click.option("--no-colour", is_flag=True, help="Plain text.")
+def demo(no_colour: bool) -> None:
+    """Play a short accounts payable day on the built-in simulator.
+
+    Starts this server as a child process, as an MCP client would. Nothing leaves this machine.
+
+    Example: finexio-mcp demo
+    """
+    from finexio_mcp import demo as script
+
+    sys.exit(script.play(colour=not no_colour))
+
+
+class JsonObject(click.ParamType[dict[str, Any]]):
+    """A JSON object: as text, from a file (`@file`) or from stdin (`-`)."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value  # pyright: ignore[reportUnknownVariableType]
+        try:
+            text = sys.stdin.read() if value == "-" else Path(value[1:]).read_text() if value[:1] == "@" else value
+            parsed = json.loads(text)
+        except OSError as error:
+            self.fail(f"the file cannot be read: {error.strerror}", param, ctx)
+        except ValueError as error:
+            where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+            self.fail(f"this is no JSON{where}", param, ctx)
+        if not isinstance(parsed, dict):
+            self.fail("arguments are a JSON object, such as '{\"limit\": 5}'", param, ctx)
+        return parsed  # pyright: ignore[reportUnknownVariableType]
+
+
+@cli.command()
+@click.argument("tool")
+@click.argument("arguments", type=JsonObject(), default="{}", metavar="[JSON]")
+@click.option("--simulator", is_flag=True, help="Ask the built-in simulator instead of Finexio.")
+def call(tool: str, arguments: dict[str, Any], simulator: bool) -> None:
+    """Call one TOOL and print its answer.
+
+    JSON holds the arguments: an object, @FILE, or - for stdin, so that no secret need stand in the process list.
+    Exits with 0 on a result, 1 on an error, 2 if the call makes no sense.
+
+    Offline: finexio-mcp call list_all_finexio_payments '{"limit": 2}' --simulator
+    """
+    import difflib
+
+    import anyio
+
+    from finexio_mcp import catalog, logs
+
+    settings = _settings(simulator=simulator)
+    _warn(settings)
+    logs.configure(settings)
+    tools = catalog.read()
+    if tool not in tools:
+        near = difflib.get_close_matches(tool, tools, n=1, cutoff=0.5)
+        raise click.UsageError(f"there is no such tool{f'; did you mean {near[0]}?' if near else ''}")
+
+    async def run() -> Envelope:
+        from finexio_mcp.engine import Engine
+
+        async with Engine(settings) as engine:
+            return await engine.run(tools[tool], arguments)
+
+    envelope = anyio.run(run)
+    click.echo(json.dumps(envelope.content, indent=2, ensure_ascii=False))
+    sys.exit(1 if envelope.is_error else 0)
+
+
+@cli.command()
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["table", "mcp", "openai", "anthropic"]),
+    default="table",
+    help="A table, or JSON for an agent framework.",
+)
+def tools(style: ToolFormat) -> None:
+    """List the tools: as a table, or as schemas for function calling.
+
+    Example: finexio-mcp tools --format openai
+    """
+    from finexio_mcp import catalog
+
+    entries = catalog.read()
+    if style != "table":
+        shape = TOOL_SHAPES[style]
+        click.echo(json.dumps([shape(listed.entry) for listed in entries.values()], indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    settings = _settings()
+    table = Table("Tool", "Access", "What it is for", title=f"{len(entries)} tools")
+    for listed in entries.values():
+        mark = "" if catalog.may_use(listed, settings) else " (off)"
+        table.add_row(listed.entry["name"], f"{listed.access}{mark}", listed.entry["description"])
+    Console().print(table)
+
+
+def _mcp_shape(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry
+
+
+def _openai_shape(entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {
+            "name": entry["name"],
+            "description": entry["description"],
+            "parameters": entry["inputSchema"],
+        },
+    }
+
+
+def _anthropic_shape(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"name": entry["name"], "description": entry["description"], "input_schema": entry["inputSchema"]}
+
+
+TOOL_SHAPES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "mcp": _mcp_shape,
+    "openai": _openai_shape,
+    "anthropic": _anthropic_shape,
+}
+
+
+@cli.command()
+@click.option("--write/--check", default=False, help="Rewrite what is stale, or only say so (the default).")
+def schemas(write: bool) -> None:
+    """Keep the files that derive from the registry fresh: tool_schemas/, the catalog, the README's tables.
+
+    Exits with 1 if --check finds one stale. For a checkout of the source.
+
+    Example: finexio-mcp schemas --check
+    """
+    from finexio_mcp import generated
+
+    changed = generated.write() if write else generated.stale()
+    for path in changed:
+        click.echo(f"{'wrote' if write else 'stale'}: {path.name}")
+    if changed and not write:
+        click.echo("Run `make schemas`.", err=True)
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--simulator", is_flag=True, help="Check against the built-in simulator instead of Finexio.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+def doctor(simulator: bool, as_json: bool) -> None:
+    """Check settings, connection, credentials and clock; say what to do; print ready client configurations.
+
+    Exits with 1 if something needs attention.
+
+    Offline: finexio-mcp doctor --simulator
+    """
+    from finexio_mcp import doctor as checks
+
+    sys.exit(checks.examine(_settings(simulator=simulator), as_json=as_json))
+
+
+@cli.command("simulator")
+@click.option("--port", type=click.IntRange(0, 65535), default=8899, show_default=True, help="0 takes a free one.")
+@click.option("--user", envvar="FINEXIO_USERNAME", default="demo", show_default=True)
+@click.option("--password", envvar="FINEXIO_PASSWORD", default="demo", show_default=True)
+@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep the books in this file.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same books.")
+@click.option(
+    "--day-seconds", type=float, default=24.0, show_default=True, help="A day passes in this time; 0 stops it."
+)
+def simulate(port: int, user: str, password: str, state: Path | None, seed: int, day_seconds: float) -> None:
+    """Run the pretend Finexio as a server on this machine.
+
+    Point the MCP server at it with FINEXIO_ENVIRONMENT=simulator and FINEXIO_BASE_URL.
+
+    Example: finexio-mcp simulator --port 8899
+    """
+    from finexio_mcp.simulator import Simulator
+    from finexio_mcp.simulator.server import serve
+
+    simulated = Simulator(seed=seed, username=user, password=password, state=state)
+    serve(
+        simulated,
+        port=port,
+        day_seconds=day_seconds or None,
+        on_start=lambda base_url: click.echo(f"Pretend Finexio at {base_url}, user {user}. Ctrl-C ends it.", err=True),
+    )
+
+
+def main() -> None:
+    """The `finexio-mcp` command."""
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What calls run on: built at the first call, shared by all of them, closed once."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+import anyio.to_thread
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+
+from finexio_mcp.catalog import Listed
+from finexio_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx2
+    from anyio.abc import TaskGroup
+
+    from finexio_mcp.dispatch import Dispatcher
+    from finexio_mcp.envelope import Envelope
+
+WARM_UP_DELAY_SECONDS = 0.05
+"""Lets the first answer leave before the import takes the interpreter."""
+
+
+class Engine:
+    """Runs calls for one account, and knows how to stop.
+
+    A start that only lists tools pays for nothing here.
+
+    Args:
+        settings: What the operator decides.
+        transport: Another way to Finexio, for tests.
+    """
+
+    def __init__(self, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+        self._settings, self._transport = settings, transport
+        self._stack = contextlib.AsyncExitStack()
+        self._lock = anyio.Lock()
+        self._tasks: TaskGroup | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._warm = False
+        self._running = 0
+        self._draining = False
+        self._idle = anyio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._tasks = await anyio.create_task_group().__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.aclose()
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+            await self._tasks.__aexit__(kind, value, trace)
+
+    async def aclose(self) -> None:
+        """Close connections, and the embedded simulator if there is one."""
+        await self._stack.aclose()
+
+    def warm_up_soon(self) -> None:
+        """Import what calls need once the answer on its way has left."""
+        if not self._warm and self._tasks is not None:
+            self._warm = True
+            self._tasks.start_soon(self._warm_up)
+
+    @staticmethod
+    async def _warm_up() -> None:
+        await anyio.sleep(WARM_UP_DELAY_SECONDS)
+        await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch", abandon_on_cancel=True)
+
+    async def run(self, listed: Listed, arguments: dict[str, Any] | None) -> Envelope:
+        """Run one call."""
+        if self._draining:
+            raise MCPError(types.INTERNAL_ERROR, "The server is shutting down; nothing was sent.")
+        self._running += 1
+        try:
+            dispatcher = self._dispatcher or await self._build()
+            return await dispatcher.run(listed, arguments)
+        finally:
+            self._running -= 1
+            if self._draining and not self._running:
+                self._idle.set()
+
+    async def _build(self) -> Dispatcher:
+        async with self._lock:
+            if self._dispatcher is None:
+                await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch")
+                from finexio_mcp.api.client import open_client
+                from finexio_mcp.dispatch import Dispatcher
+
+                settings = self._settings
+                if settings.embedded and self._transport is None:
+                    from finexio_mcp import embedded
+
+                    settings = self._stack.enter_context(embedded.simulator(settings))
+                client = open_client(settings, transport=self._transport)
+                self._stack.push_async_callback(client.aclose)
+                self._dispatcher = Dispatcher(settings, client)
+        return self._dispatcher
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new calls, and give those that run some time to end."""
+        self._draining = True
+        if self._running:
+            with anyio.move_on_after(seconds):
+                await self._idle.wait()

@@ -1,0 +1,262 @@
+"""The only way out: every result and every error is shaped, masked, cleaned and fitted here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from finexio_mcp.errors import FinexioError, WriteStatus
+from finexio_mcp.guards.masking import Mask
+from finexio_mcp.shapes import is_array, is_object
+from finexio_mcp.tools.spec import Record
+
+MAX_ERROR_CHARS = 10_000
+MAX_PROBLEMS = 20
+MAX_PROBLEM_CHARS = 200
+ROOM_FOR_FRAME = 1_500
+"""Characters kept free for cursors, counts and notices around the rows."""
+
+SHORTENED = "This answer was cut to fit: {rows} of {of} rows. next_cursor goes on right after them."
+CUT = "Cut to fit: {names}. Ask for them one by one with `fields`."
+CUT_ROWS = "Cut from every row to fit: {names}. See list_all_finexio_invoices."
+CUT_LIKE = "{count} rows with the call's own status are left out to fit."
+NO_SUCH_FIELD = "No record here has the field {name}."
+
+Cursors = Callable[[int], tuple[str | None, str | None]]
+"""From the number of rows served to the next and the previous cursor."""
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One answer: structured, and the same as compact JSON."""
+
+    content: dict[str, Any]
+    text: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a write: its id in the log and its status."""
+
+    op_id: str
+    status: WriteStatus
+
+
+class Outlet:
+    """Makes envelopes.
+
+    Args:
+        mask: Decides what is shown in clear.
+        max_chars: Longest text of an answer.
+    """
+
+    def __init__(self, mask: Mask, max_chars: int) -> None:
+        self._mask = mask
+        self._max_chars = max_chars
+
+    def record(
+        self,
+        record: Record,
+        answer: Any,
+        *,
+        arguments: dict[str, Any],
+        fields: Sequence[str] | None = None,
+        notices: Sequence[str] = (),
+        written: Written | None = None,
+    ) -> Envelope:
+        """One record, or what stands in for one (`true`, an empty list)."""
+        secrets = self._mask.learn(answer, arguments)
+        shown = self._mask.apply(_show(record, answer, fields, whole=True), secrets)
+        notices = [*notices, *_unknown_fields(record, [answer], fields)]
+        frame = {} if written is None else {"status": written.status, "op_id": written.op_id}
+        if is_object(shown):
+            shown, cut = _fit_record(shown, self._max_chars - ROOM_FOR_FRAME)
+            notices += [CUT.format(names=", ".join(cut))] if cut else []
+        return _seal({**frame, "result": shown, **_noticed(notices)})
+
+    def rows(
+        self,
+        record: Record,
+        rows: Sequence[Any],
+        *,
+        arguments: dict[str, Any],
+        cursors: Cursors,
+        total: int | None,
+        fields: Sequence[str] | None = None,
+        notices: Sequence[str] = (),
+    ) -> Envelope:
+        """As many rows as fit, and cursors that go on exactly there."""
+        secrets = self._mask.learn(rows, arguments)
+        shown = [self._mask.apply(_show(record, row, fields), secrets) for row in rows]
+        notices = [*notices, *_unknown_fields(record, rows, fields)]
+        room = self._max_chars - ROOM_FOR_FRAME - sum(map(len, notices))
+        pieces: list[str] = []
+        for index, row in enumerate(shown):
+            piece = _dump(row)
+            if not pieces and len(piece) > room and is_object(row):
+                shown[index], cut = _fit_record(row, room)
+                piece = _dump(shown[index])
+                notices.append(CUT.format(names=", ".join(cut)))
+            room -= len(piece) + 1
+            if pieces and room < 0:
+                notices.append(SHORTENED.format(rows=len(pieces), of=len(shown)))
+                break
+            pieces.append(piece)
+        following, previous = cursors(len(pieces))
+        frame: dict[str, Any] = {
+            "next_cursor": following,
+            "prev_cursor": previous,
+            "result_count": len(pieces),
+            "total_count": total,
+            **_noticed(notices),
+        }
+        # Each row is serialised once, for its length and for the text.
+        text = f'{{"result":[{",".join(pieces)}],{_dump(frame)[1:]}'
+        return Envelope({"result": shown[: len(pieces)], **frame}, text)
+
+    def batch(
+        self,
+        record: Record,
+        rows: Sequence[Any],
+        *,
+        arguments: dict[str, Any],
+        written: Written,
+        notices: Sequence[str],
+    ) -> Envelope:
+        """A row for each row that was sent; whatever must go to fit, ids and numbers stay."""
+        secrets = self._mask.learn(rows, arguments)
+        shown = [self._mask.apply(_show(record, row, None), secrets) for row in rows]
+        shown, cut = _fit_columns(shown, record.core, self._max_chars - ROOM_FOR_FRAME)
+        notices = [*notices, *([CUT_ROWS.format(names=", ".join(cut))] if cut else [])]
+        return _seal({"status": written.status, "op_id": written.op_id, "result": shown, **_noticed(notices)})
+
+    def failed(
+        self,
+        error: FinexioError,
+        *,
+        arguments: Any = None,
+        written: Written | None = None,
+        rows: Sequence[dict[str, Any]] | None = None,
+    ) -> Envelope:
+        """A failure in our words; the vendor's stand in `fields`, masked, cleaned and bounded."""
+        secrets = self._mask.learn(arguments, list(rows or ()))
+        message, shown = error.message, error.problems[:MAX_PROBLEMS]
+        if more := len(error.problems) - len(shown):
+            message += f" {more} more problems are not shown."
+        body: dict[str, Any] = {
+            "code": error.code,
+            "message": message,
+            "may_have_happened": error.may_have_happened,
+            "retryable": error.retryable,
+        }
+        if error.retry_after_seconds is not None:
+            body["retry_after_s"] = error.retry_after_seconds
+        if error.http_status is not None:
+            body["http_status"] = error.http_status
+        if shown:
+            body["fields"] = [
+                {
+                    "field": self._mask.text(problem.field, secrets, limit=100),
+                    "problem": self._mask.text(problem.problem, secrets, limit=MAX_PROBLEM_CHARS),
+                }
+                for problem in shown
+            ]
+        if written is None:
+            return _seal({"error": body}, is_error=True)
+        frame = {"status": written.status, "op_id": written.op_id, "error": body}
+        if rows is None:
+            return _seal({**frame, "result": None}, is_error=True)
+        masked: list[Any] = self._mask.apply(list(rows), secrets)
+        kept, notices = _fit_failed_rows(masked, MAX_ERROR_CHARS - len(_dump(frame)) - 200)
+        return _seal({**frame, "result": kept, **_noticed(notices)}, is_error=True)
+
+
+def _dump(value: Any) -> str:
+    return to_json(value).decode()
+
+
+def _seal(content: dict[str, Any], *, is_error: bool = False) -> Envelope:
+    return Envelope(content, _dump(content), is_error)
+
+
+def _noticed(notices: Sequence[str]) -> dict[str, list[str]]:
+    return {"notices": list(dict.fromkeys(notices))} if notices else {}
+
+
+# Which fields ----------------------------------------------------------------
+
+
+def _show(record: Record, row: Any, fields: Sequence[str] | None, *, whole: bool = False) -> Any:
+    """The fields of one record that were asked for, or those it carries by default."""
+    if not is_object(row):
+        return row
+    if fields and "*" in fields:
+        return row
+    names: Iterable[str] = fields or (() if whole else record.core) or row
+    quiet = () if fields else record.only_if_true
+    return {
+        name: _without_absent(value)
+        for name in names
+        if (value := row.get(name)) is not None and value != "" and (name not in quiet or value)
+    }
+
+
+def _without_absent(value: Any) -> Any:
+    """Nulls and empty texts say nothing, at any depth, and cost tokens."""
+    if is_object(value):
+        return {key: _without_absent(item) for key, item in value.items() if item is not None and item != ""}
+    if is_array(value):
+        return [_without_absent(item) for item in value]
+    return value
+
+
+def _unknown_fields(record: Record, rows: Sequence[Any], fields: Sequence[str] | None) -> list[str]:
+    """A misspelt field would otherwise look like an empty one."""
+    missing = [name for name in fields or () if name != "*" and name not in record.fields]
+    return [
+        NO_SUCH_FIELD.format(name=name if name.isidentifier() else "named in `fields`")
+        for name in missing
+        if not any(is_object(row) and name in row for row in rows)
+    ]
+
+
+# Fitting ---------------------------------------------------------------------
+
+
+def _fit_record(row: dict[str, Any], room: int) -> tuple[dict[str, Any], list[str]]:
+    """Without its longest fields, as many as it takes."""
+    sizes = {name: len(_dump(name)) + len(_dump(value)) + 2 for name, value in row.items()}
+    excess = sum(sizes.values()) - room
+    cut: list[str] = []
+    for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
+        if excess <= 0:
+            break
+        excess -= sizes[name]
+        cut.append(name)
+    return {name: value for name, value in row.items() if name not in cut}, cut
+
+
+KEPT_COLUMNS = ("id", "invoice_number", "status")
+
+
+def _fit_columns(rows: list[dict[str, Any]], core: Sequence[str], room: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """Without the last columns, as many as it takes; those that say what happened stay whatever it costs."""
+    cut: list[str] = []
+    droppable = [name for name in core if name not in KEPT_COLUMNS]
+    while droppable and len(_dump(rows)) > room:
+        name = droppable.pop()
+        cut.append(name)
+        rows = [{key: value for key, value in row.items() if key != name} for row in rows]
+    return rows, cut
+
+
+def _fit_failed_rows(rows: list[Any], room: int) -> tuple[list[Any], list[str]]:
+    """Every row if they fit, else those that differ from the call or have an id, which nothing else would tell."""
+    if len(_dump(rows)) <= room:
+        return rows, []
+    kept = [row for row in rows if "status" in row or "id" in row]
+    return kept, [CUT_LIKE.format(count=len(rows) - len(kept))]

@@ -1,0 +1,78 @@
+"""The operator's limits, checked before anything leaves. No argument moves them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from finexio_mcp.errors import Problem, RefusedByPolicy
+from finexio_mcp.settings import LOOPBACK, NAMES, Settings
+from finexio_mcp.tools.spec import Effect, ToolSpec
+
+NOT_IN_A_URL = re.compile(r"[^\x21-\x7e]|[\\^`{}|<>\"]")
+
+
+def enforce(tool: ToolSpec, arguments: dict[str, Any], settings: Settings) -> None:
+    """Let checked arguments pass.
+
+    Raises:
+        RefusedByPolicy: Naming the rule; splitting the call is no way around it.
+    """
+    if tool.effect is Effect.PAY:
+        _enforce_pay(arguments["invoices"], settings)
+    if (url := arguments.get("url")) is not None and tool.effect is not Effect.READ:
+        _enforce_webhook_host(url, settings)
+
+
+def _refuse(rule: str, problems: list[Problem] | None = None) -> RefusedByPolicy:
+    return RefusedByPolicy(
+        f"{rule} Nothing was sent. Do not split or change the call to get around this; tell the user.",
+        problems=problems or [],
+    )
+
+
+def _enforce_pay(invoices: list[dict[str, Any]], settings: Settings) -> None:
+    if settings.real_money:
+        raise _refuse(
+            "This version does not submit invoices in production: it keeps no durable record yet of what it has "
+            "submitted, so a repeated call could pay twice."
+        )
+    limit = settings.max_invoice_cents
+    if limit is not None and (over := [i for i, invoice in enumerate(invoices) if invoice["amount_cents"] > limit]):
+        raise _refuse(
+            f"The operator's limit for one invoice is {limit} cents ({NAMES['max_invoice_cents']}).",
+            [Problem(f"invoices[{index}].amount_cents", "is over the limit") for index in over],
+        )
+    limit = settings.max_batch_cents
+    if limit is not None and sum(invoice["amount_cents"] for invoice in invoices) > limit:
+        raise _refuse(f"The operator's limit for one batch is {limit} cents ({NAMES['max_batch_cents']}).")
+
+
+def _enforce_webhook_host(url: str, settings: Settings) -> None:
+    problem = _webhook_problem(url, settings)
+    if problem is not None:
+        raise _refuse("This webhook address is not allowed.", [Problem("url", problem)])
+
+
+def _webhook_problem(url: str, settings: Settings) -> str | None:
+    """Why payment data may not go there. Parsers disagree on odd characters, so there are none."""
+    if NOT_IN_A_URL.search(url):
+        return "holds characters that do not belong in a URL"
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".").casefold()
+        parts.port  # noqa: B018  (raises for a port that is none)
+    except ValueError:
+        return "is no URL"
+    if "@" in parts.netloc:
+        return "must not hold a user or password; they have fields of their own"
+    if settings.webhook_hosts:
+        if parts.scheme != "https" or host not in settings.webhook_hosts:
+            return f"must be https and a host that the operator lists in {NAMES['webhook_hosts']}"
+        return None
+    if settings.real_money:
+        return f"cannot be used until the operator lists allowed hosts in {NAMES['webhook_hosts']}"
+    if parts.scheme != "https" and host not in LOOPBACK:
+        return "must be https"
+    return None

@@ -1,0 +1,49 @@
+"""Serving over stdin and stdout, until the input ends or a signal comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import anyio
+from mcp.server import Server
+from mcp.server.stdio import stdio_server
+
+from finexio_mcp.engine import Engine
+from finexio_mcp.server import build_server
+from finexio_mcp.settings import Settings
+
+DRAIN_SECONDS = 80.0
+"""Longer than any write; a host that loses patience earlier kills us."""
+
+
+async def serve(settings: Settings) -> None:
+    """Serve one client."""
+    async with Engine(settings) as engine, anyio.create_task_group() as tasks:
+
+        @contextlib.asynccontextmanager
+        async def shared(_server: Server[Any]) -> AsyncGenerator[Engine]:
+            yield engine
+
+        tasks.start_soon(_leave_on_signal, engine)
+        server = build_server(settings, lifespan=shared)
+        async with stdio_server() as (reading, writing):
+            await server.run(reading, writing, server.create_initialization_options())
+        tasks.cancel_scope.cancel()
+
+
+async def _leave_on_signal(engine: Engine) -> None:
+    """The SDK reads stdin in a thread that cannot be cancelled, so leaving means to exit."""
+    if sys.platform == "win32":
+        return
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            await engine.drain(DRAIN_SECONDS)
+            with anyio.move_on_after(2.0):
+                await engine.aclose()
+            sys.stderr.flush()
+            os._exit(0)
