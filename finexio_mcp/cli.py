@@ -212,6 +212,8 @@ def schemas(write: bool) -> None:
     """
     from finexio_mcp import generated
 
+    if not generated.in_checkout():
+        raise click.UsageError("this needs a checkout of the source; an installed package has nothing to write")
     changed = generated.write() if write else generated.stale()
     for path in changed:
         click.echo(f"{'wrote' if write else 'stale'}: {path.name}")

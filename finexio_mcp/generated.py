@@ -1,20 +1,25 @@
-"""The files that derive from the registry: the catalog in the package and one schema per tool."""
+"""The files that derive from declarations: the catalog, one schema per tool, the README's tables."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticUndefined
+
 from finexio_mcp import catalog
+from finexio_mcp.errors import FinexioError
+from finexio_mcp.settings import NAMES, Settings
 from finexio_mcp.tools import TOOLS
 from finexio_mcp.tools.schema import entry
 
-SCHEMAS = Path(__file__).parent.parent / "tool_schemas"
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+ROOT = Path(__file__).parent.parent
+SCHEMAS = ROOT / "tool_schemas"
+README = ROOT / "README.md"
+BLOCK = re.compile(r"(<!-- (?P<name>[a-z-]+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def expected() -> dict[Path, str]:
@@ -24,8 +29,14 @@ def expected() -> dict[Path, str]:
     ]
     files = {catalog.FILE: json.dumps(rows, ensure_ascii=False, separators=(",", ":")) + "\n"}
     for row in rows:
-        files[SCHEMAS / f"{row['entry']['name']}.json"] = _pretty(row["entry"])
+        files[SCHEMAS / f"{row['entry']['name']}.json"] = json.dumps(row["entry"], indent=2, ensure_ascii=False) + "\n"
+    files[README] = _fill_blocks(README.read_text(encoding="utf-8"))
     return files
+
+
+def in_checkout() -> bool:
+    """Whether this package lies in a checkout of its source, the only place where these files can be written."""
+    return README.exists() and (ROOT / "pyproject.toml").exists()
 
 
 def stale() -> list[Path]:
@@ -45,3 +56,59 @@ def write() -> list[Path]:
         else:
             path.unlink()
     return changed
+
+
+# Blocks of the README --------------------------------------------------------
+
+
+def _fill_blocks(text: str) -> str:
+    blocks = {"tools": _tools, "settings": _settings, "errors": _errors, "clients": _clients}
+    return BLOCK.sub(lambda match: f"{match[1]}{blocks[match['name']]()}\n{match[3]}", text)
+
+
+def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _tools() -> str:
+    rows = ((f"`{tool.name}`", tool.title, tool.effect.value, f"`{tool.route}`") for tool in TOOLS)
+    return _table(("Tool", "Does", "Access", "Calls"), rows)
+
+
+def _default(field: str) -> str:
+    default = Settings.model_fields[field].default
+    if default is None or default is PydanticUndefined or default == ():
+        return ""
+    return f"`{','.join(default) if isinstance(default, tuple) else default}`"  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _settings() -> str:
+    rows = (
+        (f"`{name}`", _default(field), " ".join((Settings.model_fields[field].description or "").split()))
+        for field, name in NAMES.items()
+    )
+    return _table(("Variable", "Default", "What it is for"), rows)
+
+
+def _kinds(kind: type[FinexioError]) -> Iterator[type[FinexioError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _kinds(child)
+
+
+def _errors() -> str:
+    rows = (
+        (
+            f"`{kind.code}`",
+            (kind.__doc__ or "").splitlines()[0],
+            "yes" if kind.may_have_happened else "no",
+            "yes" if kind.retryable else "no",
+        )
+        for kind in _kinds(FinexioError)
+    )
+    return _table(("Code", "What is so", "May have happened", "Worth repeating"), rows)
+
+
+def _clients() -> str:
+    return ""

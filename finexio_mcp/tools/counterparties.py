@@ -337,7 +337,8 @@ LIST_HISTORY = ToolSpec(
             "date": "When, in some accounts",
             "username": "Who, in some accounts",
             "notes": "Free text",
-        }
+        },
+        keyed=False,
     ),
     listing=Listing.PAGES,
     source="Finexio API v2, GET /counterparties/history",

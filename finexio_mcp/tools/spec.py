@@ -64,12 +64,13 @@ class Record:
     """What comes back: field names with a few words each. Nothing of it is enforced on an answer.
 
     `core` is what a list row carries by default (empty: everything). `only_if_true` are flags that
-    are left out while they are off.
+    are left out while they are off. `keyed` says that an id tells two rows apart.
     """
 
     fields: Mapping[str, str]
     core: tuple[str, ...] = ()
     only_if_true: tuple[str, ...] = ()
+    keyed: bool = True
 
     def __post_init__(self) -> None:
         if strangers := {*self.core, *self.only_if_true} - self.fields.keys():
