@@ -128,7 +128,7 @@ class Dispatcher:
             async def fetch(number: int) -> Page:
                 return await self._page(tool, checked, number, until)
 
-            moving = any(name in checked.wire for name in tool.moves_with)
+            moving = tool.rows_leave or any(name in checked.wire for name in tool.moves_with)
             part = await read(fetch, place, limit, moving=moving, key=key)
         return self._outlet.rows(
             tool.record,

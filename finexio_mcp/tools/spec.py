@@ -124,6 +124,8 @@ class ToolSpec:
     listing: Listing | None = None
     moves_with: tuple[str, ...] = ()
     """Filters by something that changes while a list is read."""
+    rows_leave: bool = False
+    """Rows can be deleted, so that the list moves even without a filter."""
     body_rows: str | None = None
     """The argument that alone is the body, as a bare array."""
     slow: bool = False

@@ -173,6 +173,7 @@ LIST_WEBHOOKS = ToolSpec(
     arguments=ListWebhooks,
     record=WEBHOOK,
     listing=Listing.PAGES,
+    rows_leave=True,
     at_host_root=True,
     source="Finexio API v2, GET /webhooks/",
 )
