@@ -1,0 +1,433 @@
+"""Numbers and secrets that must not be read: masked by name, by value and by context.
+
+* By name: what stands under a sensitive key, at any depth, in metadata and in history too.
+* By value: what was masked anywhere in an answer is masked wherever it recurs in it, whatever
+  separators, invisible or full-width characters stand between its digits.
+* By context: in free text, numbers behind words like "account" or "routing", social security
+  numbers, and what looks like a card number.
+
+The last four characters stay. A password is not shown at all, nor is the network address of a
+person in the history.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Any
+
+from finexio_mcp.guards.cleaning import clean
+from finexio_mcp.shapes import is_array, is_object
+
+MAX_DEPTH = 40
+TOO_DEEP = "(nested too deeply)"
+HIDDEN = "****"
+CHANGED = " (changed)"
+
+TEXT_LIMIT = 500
+NOTE_LIMIT = 1_000
+URL_LIMIT = 4_000
+NAME_LIMIT = 100
+
+LEAST_SECRET = 6
+"""Shorter values are masked by name alone: by value they would hit ordinary zip codes and counts."""
+LEAST_NUMBER = 7
+"""The same for values that arrive as JSON numbers."""
+LEAST_PASSWORD = 4
+
+
+class Kind(Enum):
+    """What the name of a field says about its value."""
+
+    PLAIN = "plain"
+    NUMBER = "number"
+    PASSWORD = "password"
+    ADDRESS = "address"
+    FREE_TEXT = "free text"
+    URL = "url"
+    AMOUNT = "amount"
+
+
+CONTAINERS = (dict, list)
+ENDINGS = (
+    ("account", "number"),
+    ("routing", "number"),
+    ("tax", "id"),
+    ("drivers", "license", "number"),
+    ("ssn",),
+    ("passport",),
+)
+RUN_TOGETHER = ("accountnumber", "routingnumber", "taxid", "driverslicensenumber")
+PEOPLE = frozenset({"remoteaddr", "useripaddress"})
+FREE_TEXT = frozenset({"note", "notes", "description", "metadata", "changes", "oldvalue", "newvalue"})
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+
+NAMING = frozenset({"field", "field_name", "fieldname", "name", "key"})
+NAMED = frozenset({"oldvalue", "newvalue", "old", "new", "from", "to", "value"})
+ABSENT = frozenset({"", "None", "null"})
+MASKED = re.compile(r"\*{4}.{0,4}(?: \(changed\))?", re.DOTALL)
+
+
+@lru_cache(maxsize=4096)
+def kind_of(name: str) -> Kind:
+    """What a field's name says about its value, however the name is written."""
+    words = tuple(word.lower() for word in WORDS.findall(name))
+    joined = "".join(words)
+    if words[-1:] == ("password",) or joined == "password":
+        return Kind.PASSWORD
+    if any(words[-len(ending) :] == ending for ending in ENDINGS) or joined.endswith(RUN_TOGETHER):
+        return Kind.NUMBER
+    if joined in PEOPLE:
+        return Kind.ADDRESS
+    if joined in FREE_TEXT or words[-1:] == ("comment",):
+        return Kind.FREE_TEXT
+    if words[-1:] in {("url",), ("subscription",), ("link",)}:
+        return Kind.URL
+    if words[-1:] in {("cents",), ("count",), ("terms",), ("spend",)}:
+        return Kind.AMOUNT
+    return Kind.PLAIN
+
+
+@lru_cache(maxsize=4096)
+def _plain_name(name: str) -> bool:
+    return name.isascii() and name.isidentifier() and len(name) <= NAME_LIMIT
+
+
+def sensitive(name: str) -> bool:
+    """Whether a field of this name is masked."""
+    return kind_of(name) in {Kind.NUMBER, Kind.PASSWORD}
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What was found under sensitive names in one answer, letters and digits alone."""
+
+    numbers: frozenset[str] = frozenset()
+    """Digits only."""
+    lengths: tuple[int, ...] = ()
+    """Those that numbers have, longest first."""
+    others: tuple[str, ...] = ()
+    """With letters, longest first."""
+    passwords: tuple[str, ...] = ()
+    """As they are, longest first."""
+
+    def __bool__(self) -> bool:
+        return bool(self.numbers or self.others or self.passwords)
+
+
+def _bare(text: str) -> str:
+    """Letters and digits alone, in one form."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return "".join(filter(str.isalnum, text)).casefold()
+
+
+def mask(value: Any) -> str:
+    """`****` and the last four characters."""
+    text = value if isinstance(value, str) else str(value)
+    if MASKED.fullmatch(text):
+        return text
+    visible = "".join(character for character in clean(text, limit=TEXT_LIMIT) if character.isalnum())
+    return HIDDEN + visible[-4:]
+
+
+class Mask:
+    """Decides what is shown in clear.
+
+    Args:
+        unmask: Field names that the operator allows in clear; a password is never shown.
+    """
+
+    def __init__(self, unmask: Collection[str] = ()) -> None:
+        self._clear = frozenset(_bare(name) for name in unmask)
+        self._kind = self._kind_unless_clear if self._clear else kind_of
+
+    def _kind_unless_clear(self, name: str) -> Kind:
+        kind = kind_of(name)
+        return Kind.PLAIN if kind is Kind.NUMBER and _bare(name) in self._clear else kind
+
+    # Learning ----------------------------------------------------------------
+
+    def learn(self, *values: Any) -> Secrets:
+        """Collect every sensitive value of an answer, and of the arguments that it answers."""
+        numbers: set[str] = set()
+        others: set[str] = set()
+        passwords: set[str] = set()
+        for kind, value in self._find(list(values)):
+            text = str(value)
+            if kind is Kind.PASSWORD:
+                if len(text) >= LEAST_PASSWORD:
+                    passwords.add(text)
+            elif len(bare := _bare(text)) >= LEAST_SECRET and not MASKED.fullmatch(text):
+                (numbers if bare.isdecimal() else others).add(bare)
+        return Secrets(
+            numbers=frozenset(numbers),
+            lengths=tuple(sorted({len(number) for number in numbers}, reverse=True)),
+            others=tuple(sorted(others, key=len, reverse=True)),
+            passwords=tuple(sorted(passwords, key=len, reverse=True)),
+        )
+
+    def _find(self, values: list[Any]) -> Iterator[tuple[Kind, Any]]:
+        """Every value under a sensitive name. Not recursive: a page has thousands of values to pass by."""
+        kind_of_name = self._kind
+        waiting: list[Any] = [values]
+        while waiting:
+            value = waiting.pop()
+            if is_array(value):
+                waiting += [item for item in value if isinstance(item, CONTAINERS)]
+                continue
+            named = self._named_kind(value)
+            for key, item in value.items():
+                kind = kind_of_name(key)
+                if named is not None and _bare(key) in NAMED:
+                    kind = named
+                if kind is Kind.NUMBER or kind is Kind.PASSWORD:
+                    for leaf in _leaves(item):
+                        yield kind, leaf
+                elif isinstance(item, CONTAINERS):
+                    waiting.append(item)
+
+    def _named_kind(self, record: dict[str, Any]) -> Kind | None:
+        """The kind that a sibling names: `{"field": "tax_id", "oldValue": ...}`, `{"name": ..., "value": ...}`."""
+        for key in NAMING:
+            value = record.get(key)
+            if isinstance(value, str) and len(value) <= NAME_LIMIT:
+                kind = self._kind(value)
+                if kind is Kind.NUMBER or kind is Kind.PASSWORD:
+                    return kind
+        return None
+
+    # Applying ----------------------------------------------------------------
+
+    def apply(self, value: Any, secrets: Secrets) -> Any:
+        """A masked, cleaned and bounded copy of JSON data."""
+        return self._shown(value, secrets, Kind.PLAIN, 0)
+
+    def text(self, sentence: str, secrets: Secrets, limit: int = 200) -> str:
+        """A sentence that somebody else wrote, on one line."""
+        safe = _mask_context(clean(sentence, limit=NOTE_LIMIT, single_line=True))
+        return clean(_mask_values(safe, secrets) if secrets else safe, limit=limit)
+
+    def _shown(self, value: Any, secrets: Secrets, kind: Kind, depth: int) -> Any:
+        if isinstance(value, str):
+            return _shown_text(value, secrets, kind)
+        if is_object(value):
+            return self._shown_object(value, secrets, kind, depth) if depth < MAX_DEPTH else TOO_DEEP
+        if is_array(value):
+            if depth >= MAX_DEPTH:
+                return TOO_DEEP
+            return [self._shown(item, secrets, kind, depth + 1) for item in value]
+        if type(value) is int and secrets and kind is not Kind.AMOUNT:
+            return _shown_number(value, secrets)
+        return value
+
+    def _shown_object(self, record: dict[str, Any], secrets: Secrets, outer: Kind, depth: int) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        kind_of_name, named = self._kind, self._named_kind(record)
+        for key, value in record.items():
+            kind = kind_of_name(key)
+            if kind is Kind.PASSWORD:
+                continue
+            if named is not None and _bare(key) in NAMED:
+                kind = named
+            name = key if _plain_name(key) else self._shown_key(key, secrets)
+            if kind is Kind.NUMBER or kind is Kind.PASSWORD or kind is Kind.ADDRESS:
+                shown[name] = _masked(value, kind, depth + 1)
+                continue
+            if kind is Kind.PLAIN:
+                kind = outer
+            if isinstance(value, str):
+                shown[name] = _shown_text(value, secrets, kind)
+            else:
+                shown[name] = value if value is None else self._shown(value, secrets, kind, depth + 1)
+        return _mark_changes(record, shown) if named is Kind.NUMBER else shown
+
+    @staticmethod
+    def _shown_key(key: str, secrets: Secrets) -> str:
+        return _shown_text(clean(key, limit=NAME_LIMIT, single_line=True), secrets, Kind.FREE_TEXT)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if is_array(value):
+            waiting += value
+        elif is_object(value):
+            waiting += value.values()
+        elif value is not None and not isinstance(value, bool) and value not in ABSENT:
+            yield value
+
+
+def _masked(value: Any, kind: Kind, depth: int) -> Any:
+    """Everything below a sensitive name, in the shape that it has."""
+    if depth > MAX_DEPTH:
+        return TOO_DEEP
+    if is_array(value):
+        shown = [_masked(item, kind, depth + 1) for item in value]
+        # [old, new] of a change
+        if len(value) == 2 and isinstance(shown[1], str) and shown[0] == shown[1] and value[0] != value[1]:
+            shown[1] += CHANGED
+        return shown
+    if is_object(value):
+        return {clean(str(key), limit=NAME_LIMIT): _masked(item, kind, depth + 1) for key, item in value.items()}
+    if value is None or isinstance(value, bool) or value in ABSENT:
+        return value
+    return mask(value) if kind is Kind.NUMBER else HIDDEN
+
+
+def _mark_changes(record: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
+    for old, new in (("oldValue", "newValue"), ("old_value", "new_value"), ("old", "new"), ("from", "to")):
+        before, after = shown.get(old), shown.get(new)
+        if isinstance(after, str) and before == after and record[old] != record[new] and HIDDEN in after:
+            shown[new] = after + CHANGED
+    return shown
+
+
+def _shown_number(value: int, secrets: Secrets) -> Any:
+    text = str(value)
+    return mask(text) if len(text) >= LEAST_NUMBER and text in secrets.numbers else value
+
+
+ORDINARY = re.compile(
+    r"[A-Za-z _-]{0,500}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"|\d{4}-[01]\d-[0-3]\d(?:T[0-2]\d:[0-5]\d:[0-5]\d(?:\.\d{1,6})?)?"
+)
+"""Words without digits, ids and times: most of an answer, and nothing that has to be masked or cleaned."""
+
+
+def _shown_text(text: str, secrets: Secrets, kind: Kind) -> str:
+    if not secrets.others and not secrets.passwords and ORDINARY.fullmatch(text):
+        return text
+    text = clean(text, limit=NOTE_LIMIT if kind is Kind.FREE_TEXT else URL_LIMIT if kind is Kind.URL else TEXT_LIMIT)
+    if kind is Kind.FREE_TEXT:
+        text = _mask_context(text)
+    return _mask_values(text, secrets) if secrets else text
+
+
+# By value --------------------------------------------------------------------
+
+MANY_DIGITS = re.compile(rf"\d(?:[\W_]*\d){{{LEAST_SECRET - 1},}}")
+
+
+def _mask_values(text: str, secrets: Secrets) -> str:
+    """Mask each secret that stands in the text as a whole, whatever separates its characters."""
+    for password in secrets.passwords:
+        text = text.replace(password, HIDDEN)
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    if secrets.numbers:
+        spans = [span for run in MANY_DIGITS.finditer(plain) for span in _numbers_in(run, secrets)]
+        if spans:
+            text = plain = _cover(plain, spans)
+    if secrets.others:
+        bare = _bare(plain)
+        for secret in secrets.others:
+            if secret in bare:
+                text = plain = _cover(plain, list(_others_in(plain, secret)))
+                bare = _bare(plain)
+    return text
+
+
+def _numbers_in(run: re.Match[str], secrets: Secrets) -> Iterator[tuple[int, int]]:
+    """Where secrets stand in a run of digits. A part of a longer unbroken number is another number."""
+    text, places = run.string, [at for at in range(run.start(), run.end()) if run.string[at].isdecimal()]
+    digits = "".join(str(unicodedata.decimal(text[at])) for at in places)
+    at = 0
+    while at < len(digits):
+        for length in secrets.lengths:
+            if digits[at : at + length] in secrets.numbers and at + length <= len(digits):
+                first, last = places[at], places[at + length - 1]
+                if _stands_alone(text, first, last):
+                    yield first, last + 1
+                    at += length - 1
+                    break
+        at += 1
+
+
+def _others_in(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    pattern = r"[\W_]*".join(map(re.escape, secret))
+    for match in re.finditer(pattern, text, re.IGNORECASE):
+        if _stands_alone(text, match.start(), match.end() - 1):
+            yield match.span()
+
+
+def _stands_alone(text: str, first: int, last: int) -> bool:
+    before = text[first - 1] if first else " "
+    after = text[last + 1] if last + 1 < len(text) else " "
+    return not before.isalnum() and not after.isalnum()
+
+
+def _cover(text: str, spans: list[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    end = 0
+    for first, last in spans:
+        parts += [text[end:first], mask(text[first:last])]
+        end = last
+    return "".join([*parts, text[end:]])
+
+
+# By context ------------------------------------------------------------------
+
+REACH = 20
+"""How far behind the word a number still belongs to it."""
+
+TELLING = re.compile(
+    r"(?<![a-z])(?:account(?!ing|ant|able)|acct|routing|(?:a/c|aba|iban|ssn|ein|tin)(?![a-z])|tax[ _-]?id)",
+    re.IGNORECASE,
+)
+NUMBER = re.compile(r"\d(?:[ \-./,_]?\d)*")
+LEAST_ACCOUNT = 5
+DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})")
+MONEY = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+\.\d{2}")
+OTHER_NUMBER = re.compile(
+    r"(?:invoices?|inv|bill|p\.?o|order|check|cheque|payment|tracking|ref|phone|tel|fax|call|zip|\$|usd)"
+    r"(?:\s+(?:no|number|num|id))?[\s.:#-]*$",
+    re.IGNORECASE,
+)
+SOCIAL_SECURITY = re.compile(r"(?<!\d)(?<!\d-)\d{3}-\d{2}-\d{4}(?!\d)(?!-\d)")
+CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+
+
+def _mask_context(text: str) -> str:
+    """Mask numbers that the words before them, or their own shape, give away."""
+    if not any(map(str.isdecimal, text)):
+        return text
+    spans = {match.span() for match in SOCIAL_SECURITY.finditer(text)}
+    spans |= {match.span() for match in CARD.finditer(text) if _passes_luhn(match[0])}
+    for word in TELLING.finditer(text):
+        spans.update(_numbers_behind(text, word.end()))
+    return _cover(text, list(_apart(sorted(spans)))) if spans else text
+
+
+def _numbers_behind(text: str, start: int) -> Iterator[tuple[int, int]]:
+    for number in NUMBER.finditer(text, start):
+        if number.start() - start > REACH:
+            return
+        digits = sum(map(str.isdecimal, number[0]))
+        ordinary = DATE.fullmatch(number[0]) or MONEY.fullmatch(number[0])
+        if digits >= LEAST_ACCOUNT and not ordinary and not OTHER_NUMBER.search(text, start, number.start()):
+            yield number.span()
+
+
+def _apart(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Spans that overlap, as one."""
+    current: tuple[int, int] | None = None
+    for span in spans:
+        if current is None or span[0] >= current[1]:
+            if current is not None:
+                yield current
+            current = span
+        else:
+            current = (current[0], max(current[1], span[1]))
+    if current is not None:
+        yield current
+
+
+def _passes_luhn(text: str) -> bool:
+    digits = [int(character) for character in reversed(text) if character.isdecimal()]
+    doubled = (sum(divmod(digit * 2, 10)) for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
