@@ -133,9 +133,8 @@ def refusal(status: int, body: Any, *, rows: str | None = None) -> FinexioError 
             "Finexio has no such record for this account. Check the id with the matching list tool.", http_status=status
         )
     if status in {400, 409, 413, 415, 422}:
-        return Rejected(
-            "Finexio refused the request; `fields` holds its reasons.", problems=problems, http_status=status
-        )
+        reasons = "`fields` holds its reasons." if problems else "It gave no reason."
+        return Rejected(f"Finexio refused the request. {reasons}", problems=problems, http_status=status)
     return None
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from finexio_mcp.errors import NotFound, OutcomeUnknown, Problem, Rejected
 from finexio_mcp.shapes import is_array, is_object
-from finexio_mcp.tools.fields import Email, Id, ListArguments, Text17, Text40, Text100
+from finexio_mcp.tools.fields import Email, Id, ListArguments, Reference, Text17, Text40, Text100
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Lookup, Record, ToolSpec
 
 CONTACT = Record(
@@ -71,7 +71,7 @@ class ListContacts(ListArguments):
 class UpdateContact(Arguments):
     supplier_id: Id
     """Supplier id."""
-    id: Id
+    id: Reference
     """Contact id or external_reference_id."""
     primary: bool
     """Main contact? Setting true unsets the former one."""
@@ -94,7 +94,7 @@ class UpdateContact(Arguments):
 class DeleteContact(Arguments):
     supplier_id: Id
     """Supplier id."""
-    id: Id
+    id: Reference
     """Contact id or external_reference_id."""
 
 

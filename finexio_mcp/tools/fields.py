@@ -21,6 +21,7 @@ STATES = frozenset(
 )
 
 ID = re.compile(r"[^\x00-\x20\x7f]{1,200}")
+REFERENCE = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)?")
 EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(?:\.[^@\s,;<>.]+)+")
@@ -36,6 +37,12 @@ def wrong(problem: str) -> PydanticCustomError:
 def _check_id(value: str) -> str:
     if value in {".", ".."} or not ID.fullmatch(value):
         raise wrong("is no id: 1 to 200 characters without blanks, and not '.' or '..'")
+    return value
+
+
+def _check_reference(value: str) -> str:
+    if value in {".", ".."} or not REFERENCE.fullmatch(value) or not value.strip():
+        raise wrong("is no id or reference: 1 to 200 printable characters, and not '.' or '..'")
     return value
 
 
@@ -109,6 +116,9 @@ def _schema(**extra: Any) -> Any:
 
 Id = Annotated[str, Check(_check_id)]
 """Any id of Finexio's; its shape is not promised."""
+
+Reference = Annotated[str, Check(_check_reference)]
+"""Text that somebody chose as a key; it may hold blanks."""
 
 Cents = Annotated[int, Field(ge=1, le=MAX_CENTS)]
 Day = Annotated[str, Check(_check_day), _schema(format="date")]
