@@ -261,7 +261,7 @@ def simulate(port: int, user: str, password: str, state: Path | None, seed: int,
         simulated,
         port=port,
         day_seconds=day_seconds or None,
-        on_start=lambda base_url: click.echo(f"Pretend Finexio at {base_url}, user {user}. Ctrl-C ends it.", err=True),
+        ready=lambda base_url: click.echo(f"Pretend Finexio at {base_url}, user {user}. Ctrl-C ends it.", err=True),
     )
 
 
