@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticUndefined
 
 from finexio_mcp import catalog
+from finexio_mcp.clients import CLIENTS, PROGRAM, SANDBOX, TRY_OUT, ClientConfig
 from finexio_mcp.errors import FinexioError
 from finexio_mcp.settings import NAMES, Settings
 from finexio_mcp.tools import TOOLS
@@ -111,4 +112,10 @@ def _errors() -> str:
 
 
 def _clients() -> str:
-    return ""
+    parts = [_config(client, f"**{client.name}**, in {client.where}", TRY_OUT) for client in CLIENTS]
+    parts.append(_config(CLIENTS[0], f"With a sandbox account, {CLIENTS[0].name} for example", SANDBOX))
+    return "\n\n".join(["", *parts, ""])
+
+
+def _config(client: ClientConfig, title: str, environment: Mapping[str, str]) -> str:
+    return f"{title}:\n\n```\n{client.text(PROGRAM, environment)}\n```"

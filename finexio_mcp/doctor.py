@@ -1,0 +1,308 @@
+"""Checks what must be so before an agent can work, one thing at a time, and says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+import click
+
+from finexio_mcp import catalog, clients
+from finexio_mcp.settings import Settings, unknown_names
+
+if TYPE_CHECKING:
+    import httpx2
+
+State = Literal["ok", "warn", "fail"]
+
+REACH_SECONDS = 10.0
+TOTAL_SECONDS = 60.0
+CLOCK_SECONDS = 120.0
+PROBE = "list_all_finexio_webhooks"
+"""A read without arguments whose answer is short: an account has a handful of webhooks at most."""
+
+NOT_REACHED = "Not checked: Finexio was not reached."
+PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was looked at, how it is, and what to do if it is not as it should be."""
+
+    name: str
+    state: State
+    says: str
+    do: str = ""
+
+
+def examine(settings: Settings, *, as_json: bool) -> int:
+    """Run every check and print the findings and ready client configurations; 1 if something failed."""
+    checks = anyio.run(run_checks, settings)
+    ready = {config.name: _ready(config, settings) for config in clients.CLIENTS}
+    ok = all(check.state != "fail" for check in checks)
+    if as_json:
+        click.echo(json.dumps({"ok": ok, "checks": [asdict(check) for check in checks], "clients": ready}, indent=2))
+    else:
+        _print(checks, ready)
+    return 0 if ok else 1
+
+
+async def run_checks(
+    settings: Settings,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[Check]:
+    """Every check, in the order in which one would look.
+
+    Args:
+        settings: What is checked.
+        transport: Another way to Finexio, for tests.
+        now: This machine's clock.
+    """
+    found = [*check_settings(settings), check_environment(settings), check_access(settings), check_presence(settings)]
+    async with _reachable(settings, transport) as settings:
+        answer = await _reach(settings, transport)
+        found.append(answer if isinstance(answer, Check) else _reached(settings, answer))
+        if isinstance(answer, Check):
+            return [*found, Check("clock", "warn", NOT_REACHED), Check("credentials", "warn", NOT_REACHED)]
+        found.append(check_clock(answer.headers.get("date", ""), now()))
+        found.append(await check_credentials(settings, transport))
+    return found
+
+
+# What needs no connection ------------------------------------------------------
+
+
+def check_settings(settings: Settings) -> Iterator[Check]:
+    """What is allowed and still looks like a mistake, one finding each."""
+    doubts = settings.warnings()
+    strangers = unknown_names()
+    for name, problem in doubts:
+        yield Check("settings", "warn", f"{name} {problem}", f"Correct {name}, or unset it.")
+    for name, problem in strangers:
+        yield Check("settings", "warn", f"{name} {problem}", f"Rename {name}, or unset it.")
+    if not doubts and not strangers:
+        yield Check("settings", "ok", "Nothing looks like a mistake.")
+
+
+def check_environment(settings: Settings) -> Check:
+    """Which Finexio this is, and whether money there is real."""
+    if settings.embedded:
+        return Check(
+            "environment", "ok", "The built-in simulator: a pretend Finexio inside this server. No real money."
+        )
+    money = "Payments are real." if settings.real_money else "No real money."
+    return Check("environment", "ok", f"{settings.environment}, at {settings.api_url}. {money}")
+
+
+def check_access(settings: Settings) -> Check:
+    """How far agents may go."""
+    listed = catalog.read().values()
+    offered = sum(catalog.may_use(tool, settings) for tool in listed)
+    says = f"{settings.granted}: {offered} of {len(listed)} tools are offered to agents."
+    if not offered:
+        return Check("access", "fail", says, "Widen FINEXIO_MCP_TOOLS or FINEXIO_MCP_ACCESS: agents can do nothing.")
+    if settings.access is None and settings.granted == "read":
+        return Check("access", "ok", f"{says} Set FINEXIO_MCP_ACCESS to write or pay to let them do more.")
+    return Check("access", "ok", says)
+
+
+def check_presence(settings: Settings) -> Check:
+    """Whether there are credentials at all; who they belong to is only hinted at."""
+    credentials = settings.credentials()
+    if credentials is None:
+        return Check("account", "fail", "No credentials for Finexio.", f"{_sentence(settings.missing_credentials())}.")
+    if settings.password_file is not None:
+        source = "a password from FINEXIO_PASSWORD_FILE"
+    else:
+        source = "the simulator's own password" if settings.password is None else "a password from FINEXIO_PASSWORD"
+    return Check("account", "ok", f"User {hint(credentials.username)}, with {source}.")
+
+
+def hint(username: str) -> str:
+    """Enough of a user name to tell two apart, and no more."""
+    return f"{username[:2] if len(username) > 2 else ''}***"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+# What does ---------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _reachable(settings: Settings, transport: httpx2.AsyncBaseTransport | None) -> AsyncGenerator[Settings]:
+    """The settings with an address that something listens on: the built-in simulator is started for the checks."""
+    if not settings.embedded or transport is not None:
+        yield settings
+        return
+    from finexio_mcp import embedded
+
+    with embedded.simulator(settings) as listening:
+        yield listening
+
+
+async def _reach(settings: Settings, transport: httpx2.AsyncBaseTransport | None) -> httpx2.Response | Check:
+    """Any answer at all to a request without credentials, or why there was none."""
+    import httpx2
+
+    # As the server's own client: verified, and blind to proxies and certificates named in the environment.
+    own = transport or httpx2.AsyncHTTPTransport(trust_env=False)
+    try:
+        with anyio.fail_after(REACH_SECONDS):
+            async with httpx2.AsyncClient(transport=own, trust_env=False, timeout=None) as http:
+                request = http.build_request(
+                    "GET", f"{settings.api_url}/webhooks/", headers={"User-Agent": "finexio-mcp"}
+                )
+                answer = await http.send(request, stream=True)
+                # What it says does not matter, only that it does.
+                await answer.aclose()
+                return answer
+    except (httpx2.TransportError, TimeoutError) as error:
+        says, do = _explain(error)
+        return Check("reach", "fail", says, f"{do}{_proxy_note()}")
+
+
+def _reached(settings: Settings, answer: httpx2.Response) -> Check:
+    how = "over verified TLS" if settings.api_url.startswith("https:") else "on this machine, without TLS"
+    return Check("reach", "ok", f"Finexio's address answers {how} (HTTP {answer.status_code} to a call without user).")
+
+
+def _explain(error: BaseException) -> tuple[str, str]:
+    """What went wrong, from what lies under the library's exception, and what to do about it."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = getattr(cause, "verify_message", "") or "it could not be verified"
+            return (
+                f"The certificate is not trusted: {reason}.",
+                "Check this machine's date and FINEXIO_BASE_URL. Behind a proxy that inspects TLS, add its authority "
+                "to the operating system's certificates; in a slim container install ca-certificates.",
+            )
+        if isinstance(cause, ssl.SSLError):
+            return ("What answers there does not speak TLS as it should.", "Check host and port of FINEXIO_BASE_URL.")
+        if isinstance(cause, socket.gaierror):
+            return ("The host name cannot be resolved.", "Check FINEXIO_BASE_URL, the network and its DNS.")
+        if isinstance(cause, ConnectionRefusedError):
+            return ("Nothing listens at that address.", "Check FINEXIO_BASE_URL; is a firewall in between?")
+    if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes):
+        return (
+            f"No answer within {REACH_SECONDS:.0f} seconds.",
+            "Check that this machine may reach that address; a firewall often drops silently.",
+        )
+    return ("The connection failed.", "Check FINEXIO_BASE_URL and that this machine may reach that address.")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _proxy_note() -> str:
+    named = [name for name in PROXIES if os.environ.get(name)]
+    return f" {named[0]} is set, but proxies from the environment are not used." if named else ""
+
+
+def check_clock(date: str, now: datetime) -> Check:
+    """Finexio's clock against ours, from the `Date` of its answer."""
+    try:
+        theirs = parsedate_to_datetime(date)
+    except ValueError:
+        return Check("clock", "warn", "Not checked: the answer has no date.")
+    drift = (now - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))).total_seconds()
+    if abs(drift) <= CLOCK_SECONDS:
+        return Check("clock", "ok", f"Agrees with Finexio's to {abs(drift):.0f} s.")
+    way = "ahead of" if drift > 0 else "behind"
+    return Check(
+        "clock",
+        "warn",
+        f"This machine's clock is {abs(drift):.0f} s {way} Finexio's.",
+        "Set it by NTP: invoice dates and logs follow it.",
+    )
+
+
+async def check_credentials(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Check:
+    """Whether Finexio takes the credentials, asked the way an agent would."""
+    from finexio_mcp.engine import Engine
+
+    if settings.credentials() is None:
+        return Check("credentials", "warn", "Not checked: there are none.")
+    # Which tools agents are offered has no bearing on whether the credentials work.
+    settings = settings.model_copy(update={"tools": (), "toolsets": ("core",)})
+    with anyio.move_on_after(TOTAL_SECONDS):
+        async with Engine(settings, transport) as engine:
+            envelope = await engine.run(catalog.read()[PROBE], {"limit": 1})
+        return _judge(envelope.content)
+    return _judge({"error": {"code": "timeout", "message": "Finexio did not answer in time."}})
+
+
+ASK_FINEXIO = "Correct FINEXIO_USERNAME and the password; sandbox and production each have their own."
+ADVICE: dict[str, tuple[State, str]] = {
+    "not_authorized": ("fail", ASK_FINEXIO),
+    "not_configured": ("fail", "Set FINEXIO_USERNAME and FINEXIO_PASSWORD or FINEXIO_PASSWORD_FILE."),
+    "permission_denied": (
+        "warn",
+        "The credentials are good, but this user may not list webhooks. Ask Finexio for it if agents need webhooks.",
+    ),
+    "not_found": ("fail", "Check FINEXIO_BASE_URL: what answers there is not Finexio's API; it ends in /v2."),
+    "upstream_unreadable": ("fail", "Check FINEXIO_BASE_URL: what answers there is not Finexio's API."),
+    "rate_limited": ("warn", "Wait a minute and run this again."),
+    "unavailable": ("fail", "Wait and run this again; if it lasts, ask Finexio."),
+    "timeout": ("fail", "Wait and run this again; if it lasts, ask Finexio."),
+}
+
+
+def _judge(answer: dict[str, Any]) -> Check:
+    if "error" not in answer:
+        return Check("credentials", "ok", "Finexio accepts them; a read through this server worked.")
+    code, message = answer["error"]["code"], answer["error"]["message"]
+    state, do = ADVICE.get(code, ("fail", "The log says more: run this with FINEXIO_MCP_LOG_LEVEL=debug."))
+    return Check("credentials", state, f"{code}: {message}", do)
+
+
+# Saying it ---------------------------------------------------------------------
+
+
+def _ready(config: clients.ClientConfig, settings: Settings) -> dict[str, str]:
+    text = config.text(clients.installed_command(), clients.environment_of(settings))
+    return {"where": config.where, "text": text}
+
+
+COLOURS: dict[State, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def _print(checks: list[Check], ready: dict[str, dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for check in checks:
+        table.add_row(Text(check.state, style=COLOURS[check.state]), check.name, Text(check.says))
+        if check.do:
+            table.add_row("", "", Text(f"-> {check.do}", style="bold"))
+    Console(highlight=False).print(table)
+    click.echo(f"\n{_conclusion(checks)}")
+    click.echo("\nReady configurations. Values such as your-api-user are for you to fill in.")
+    for name, told in ready.items():
+        # Not through rich, which would break long lines where a copy must not.
+        click.echo(f"\n{name}: {told['where']}\n\n{told['text']}")
+
+
+def _conclusion(checks: list[Check]) -> str:
+    failed = sum(check.state == "fail" for check in checks)
+    warned = sum(check.state == "warn" for check in checks)
+    if failed:
+        return f"{failed} of {len(checks)} checks failed."
+    return f"Ready, with {warned} warning{'s' if warned > 1 else ''}." if warned else "Ready."
