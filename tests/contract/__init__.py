@@ -1,0 +1,1 @@
+"""An independent opinion on what travels between us and Finexio."""
