@@ -11,11 +11,11 @@ from typing import Any
 
 import anyio
 from mcp.server import Server
-from mcp.server.stdio import stdio_server
 
 from finexio_mcp.engine import Engine
 from finexio_mcp.server import build_server
 from finexio_mcp.settings import Settings
+from finexio_mcp.wire import standard_streams
 
 DRAIN_SECONDS = 80.0
 """Longer than any write; a host that loses patience earlier kills us."""
@@ -31,7 +31,7 @@ async def serve(settings: Settings) -> None:
 
         tasks.start_soon(_leave_on_signal, engine)
         server = build_server(settings, lifespan=shared)
-        async with stdio_server() as (reading, writing):
+        async with standard_streams() as (reading, writing):
             await server.run(reading, writing, server.create_initialization_options())
         tasks.cancel_scope.cancel()
 

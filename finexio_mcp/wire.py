@@ -1,0 +1,96 @@
+"""Standard input and output without threads: a line in, a line out, and nothing else on the wire.
+
+The SDK's own streams hop to a thread and back for every line, which costs a quarter of a call, and a thread that
+reads cannot be cancelled. Where descriptors can be waited for, that is done instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import stat
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Any, cast
+
+import anyio
+from mcp.server.stdio import stdio_server
+
+CHUNK = 65_536
+SAFE_WRITE = min(4096, select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 512)
+"""As much as a pipe takes at once, without blocking, whenever it says that it is writable."""
+
+
+class Lines:
+    """Lines of text from a descriptor, as the SDK's transport iterates over them."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        pending = bytearray()
+        while True:
+            await anyio.wait_readable(self._descriptor)
+            chunk = os.read(self._descriptor, CHUNK)
+            if not chunk:
+                break
+            start = len(pending)
+            pending += chunk
+            if (end := pending.rfind(b"\n", start)) >= 0:
+                whole, pending = bytes(pending[:end]), pending[end + 1 :]
+                for line in whole.split(b"\n"):
+                    yield line.decode("utf-8", errors="replace")
+        if pending:
+            yield pending.decode("utf-8", errors="replace")
+
+
+class Output:
+    """Text to a descriptor, in steps that never block the others."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    async def write(self, text: str) -> None:
+        left = memoryview(text.encode("utf-8", errors="replace"))
+        while left:
+            if not self._poll.poll(0):
+                await anyio.wait_writable(self._descriptor)
+            left = left[os.write(self._descriptor, left[:SAFE_WRITE]) :]
+
+    async def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+def _can_be_waited_for(descriptor: int) -> bool:
+    """Pipes and sockets can; files cannot, and on Windows nothing can."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+@contextlib.contextmanager
+def _taken(descriptor: int, stand_in: int) -> Iterator[int]:
+    """A private copy of a standard descriptor, while strays meet a stand-in."""
+    private = os.dup(descriptor)
+    os.dup2(stand_in, descriptor)
+    try:
+        yield private
+    finally:
+        os.dup2(private, descriptor)
+        os.close(private)
+
+
+@contextlib.asynccontextmanager
+async def standard_streams() -> AsyncGenerator[tuple[Any, Any]]:
+    """The two streams that the SDK's server runs on. What prints meanwhile prints to stderr."""
+    if sys.platform == "win32" or not (_can_be_waited_for(0) and _can_be_waited_for(1)):
+        async with stdio_server() as streams:
+            yield streams
+        return
+    sys.stdout.flush()
+    with open(os.devnull, "rb") as nothing, _taken(0, nothing.fileno()) as source, _taken(1, 2) as target:  # noqa: ASYNC230
+        lines, output = Lines(source), Output(target)
+        async with stdio_server(cast(Any, lines), cast(Any, output)) as streams:
+            yield streams
