@@ -19,6 +19,8 @@ from finexio_mcp.tools.spec import Pairs, ToolSpec
 
 MAX_PROBLEMS = 20
 MAX_DEPTH = 12
+ABSENT: tuple[Any, ...] = (None, "", [], {})
+SURROGATE = re.compile("[\ud800-\udfff]")
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
 
 
@@ -43,6 +45,8 @@ def check(tool: ToolSpec, raw: Mapping[str, Any] | None) -> Checked:
     arguments = dict(raw or {})
     if deeper_than(arguments, MAX_DEPTH):
         raise _invalid([Problem("", "is nested too deeply")])
+    if not _can_be_sent(arguments):
+        raise _invalid([Problem("", "holds text with a broken character, half of a surrogate pair")])
     notices: list[str] = []
     if tool.tidy is not None:
         arguments, notices = tool.tidy(arguments)
@@ -57,6 +61,15 @@ def check(tool: ToolSpec, raw: Mapping[str, Any] | None) -> Checked:
         raise _invalid(problems)
     # The vendor's schema has no null: an emptied field travels as "".
     return Checked(wire={**wire, **dict.fromkeys(cleared, "")}, local=local, notices=tuple(notices))
+
+
+def _can_be_sent(value: Any) -> bool:
+    """Text with half a character has no encoding; finding that out while sending would be too late."""
+    if isinstance(value, str):
+        return value.isascii() or not SURROGATE.search(value)
+    if is_object(value):
+        return all(map(_can_be_sent, value)) and all(map(_can_be_sent, value.values()))
+    return all(map(_can_be_sent, value)) if is_array(value) else True
 
 
 # Absent arguments ------------------------------------------------------------
@@ -102,7 +115,7 @@ def _drop_absent(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, 
     shape = _shape(model)
     for name, value in given.items():
         optional, pairs, inner = shape.get(name, (False, False, None))
-        if optional and (value is None or value == "" or value == []):
+        if optional and value in ABSENT:
             continue
         if pairs and is_object(value):
             value = [{"name": key, "value": item} for key, item in value.items()]
@@ -188,7 +201,7 @@ def _problems(tool: ToolSpec, error: ValidationError) -> list[Problem]:
     for detail in error.errors(include_url=False, include_input=False):
         location = detail["loc"]
         # A union adds a step for each of its branches; only steps that the caller wrote are a path.
-        path = _path(tuple(step for step in location if step not in {"str", "int"}))
+        path = _path(location[:-1] if location[-2:-1] == ("value",) and location[-1] in {"str", "int"} else location)
         found.setdefault(path, Problem(path, _say(tool, detail)))
     return list(found.values())
 

@@ -55,6 +55,7 @@ def cli(context: click.Context, simulator: bool) -> None:
 
     Try it offline: finexio-mcp demo
     """
+    context.obj = simulator
     if context.invoked_subcommand is not None:
         return
     settings = _settings(simulator=simulator)
@@ -99,9 +100,9 @@ class JsonObject(click.ParamType[dict[str, Any]]):
             parsed = json.loads(text)
         except OSError as error:
             self.fail(f"the file cannot be read: {error.strerror}", param, ctx)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-            self.fail(f"this is no JSON{where}", param, ctx)
+            self.fail(f"this is no JSON that can be read{where}", param, ctx)
         if not isinstance(parsed, dict):
             self.fail("arguments are a JSON object, such as '{\"limit\": 5}'", param, ctx)
         return parsed  # pyright: ignore[reportUnknownVariableType]
@@ -111,7 +112,8 @@ class JsonObject(click.ParamType[dict[str, Any]]):
 @click.argument("tool")
 @click.argument("arguments", type=JsonObject(), default="{}", metavar="[JSON]")
 @click.option("--simulator", is_flag=True, help="Ask the built-in simulator instead of Finexio.")
-def call(tool: str, arguments: dict[str, Any], simulator: bool) -> None:
+@click.pass_obj
+def call(everywhere: bool, tool: str, arguments: dict[str, Any], simulator: bool) -> None:
     """Call one TOOL and print its answer.
 
     JSON holds the arguments: an object, @FILE, or - for stdin, so that no secret need stand in the process list.
@@ -125,7 +127,7 @@ def call(tool: str, arguments: dict[str, Any], simulator: bool) -> None:
 
     from finexio_mcp import catalog, logs
 
-    settings = _settings(simulator=simulator)
+    settings = _settings(simulator=simulator or everywhere)
     _warn(settings)
     logs.configure(settings)
     tools = catalog.read()
@@ -225,7 +227,8 @@ def schemas(write: bool) -> None:
 @cli.command()
 @click.option("--simulator", is_flag=True, help="Check against the built-in simulator instead of Finexio.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-def doctor(simulator: bool, as_json: bool) -> None:
+@click.pass_obj
+def doctor(everywhere: bool, simulator: bool, as_json: bool) -> None:
     """Check settings, connection, credentials and clock; say what to do; print ready client configurations.
 
     Exits with 1 if something needs attention.
@@ -234,7 +237,7 @@ def doctor(simulator: bool, as_json: bool) -> None:
     """
     from finexio_mcp import doctor as checks
 
-    sys.exit(checks.examine(_settings(simulator=simulator), as_json=as_json))
+    sys.exit(checks.examine(_settings(simulator=simulator or everywhere), as_json=as_json))
 
 
 @cli.command("simulator")

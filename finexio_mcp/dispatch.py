@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from finexio_mcp.api.client import FinexioClient
-from finexio_mcp.api.requests import build, build_get
+from finexio_mcp.api.requests import Request, build, build_get
 from finexio_mcp.arguments import Checked, check
 from finexio_mcp.batch import match_batch, rows_of_failure
 from finexio_mcp.catalog import Listed, require
@@ -80,18 +80,22 @@ class Dispatcher:
         return envelope
 
     async def _run_checked(self, tool: ToolSpec, checked: Checked, op_id: str | None) -> Envelope:
+        sent = False
         try:
             if op_id is not None:
+                until = self._client.deadline(tool.deadline_seconds)
+                arguments, request = await self._prepare(tool, checked.wire, until)
+                sent = True
                 # A caller that leaves must not cut a write in half: it ends, and its outcome is logged.
                 with anyio.CancelScope(shield=True):
-                    return await self._write(tool, checked, op_id)
+                    return await self._write(tool, checked, arguments, request, until, op_id)
             if tool.listing is not None:
                 return await self._list(tool, checked)
             return await self._get(tool, checked)
         except FinexioError as error:
             return self._fail(tool, _with_way_out(tool, error, checked), checked.wire, op_id)
         except Exception as error:
-            return self._fail(tool, _internal(error, sent=op_id is not None), checked.wire, op_id)
+            return self._fail(tool, _internal(error, sent=sent), checked.wire, op_id)
 
     def _fail(self, tool: ToolSpec, error: FinexioError, arguments: Any, op_id: str | None) -> Envelope:
         if op_id is None:
@@ -154,13 +158,23 @@ class Dispatcher:
 
     # Writes ------------------------------------------------------------------
 
-    async def _write(self, tool: ToolSpec, checked: Checked, op_id: str) -> Envelope:
-        until = self._client.deadline(tool.deadline_seconds)
-        arguments = checked.wire
+    async def _prepare(self, tool: ToolSpec, arguments: dict[str, Any], until: float) -> tuple[dict[str, Any], Request]:
+        """Everything that comes before a write leaves, so that what fails here has changed nothing."""
         if tool.before is not None:
             found = await self._client.read(build_get(tool.before.route, arguments), until=until)
             arguments = tool.before.resolve(_rows(tool, found).rows, arguments)
-        answer = await self._client.write(build(tool, arguments), until=until, rows=tool.body_rows)
+        return arguments, build(tool, arguments)
+
+    async def _write(
+        self,
+        tool: ToolSpec,
+        checked: Checked,
+        arguments: dict[str, Any],
+        request: Request,
+        until: float,
+        op_id: str,
+    ) -> Envelope:
+        answer = await self._client.write(request, until=until, rows=tool.body_rows)
         if tool.effect is Effect.PAY:
             return self._batch_answer(tool, checked, answer, op_id)
         written = Written(op_id, "confirmed")

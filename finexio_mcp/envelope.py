@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from finexio_mcp.errors import FinexioError, WriteStatus
 from finexio_mcp.guards.masking import Mask
-from finexio_mcp.shapes import is_array, is_object
+from finexio_mcp.shapes import CONTAINERS, is_array, is_flat, is_object
 from finexio_mcp.tools.spec import Record
 
 MAX_ERROR_CHARS = 10_000
@@ -24,6 +24,7 @@ CUT = "Cut to fit: {names}. Ask for them one by one with `fields`."
 CUT_ROWS = "Cut from every row to fit: {names}. See list_all_finexio_invoices."
 CUT_LIKE = "{count} rows with the call's own status are left out to fit."
 NO_SUCH_FIELD = "No record here has the field {name}."
+
 
 Cursors = Callable[[int], tuple[str | None, str | None]]
 """From the number of rows served to the next and the previous cursor."""
@@ -91,20 +92,26 @@ class Outlet:
     ) -> Envelope:
         """As many rows as fit, and cursors that go on exactly there."""
         secrets = self._mask.learn(rows, arguments)
-        shown = [self._mask.apply(_show(record, row, fields), secrets) for row in rows]
+        view = self._mask.view(secrets)
         notices = [*notices, *_unknown_fields(record, rows, fields)]
         room = self._max_chars - ROOM_FOR_FRAME - sum(map(len, notices))
+        shown: list[Any] = []
         pieces: list[str] = []
-        for index, row in enumerate(shown):
+        for row in rows:
+            row = _show(record, row, fields)
             piece = _dump(row)
+            if not (is_object(row) and view.passes(row, piece)):
+                row = view.shown(row)
+                piece = _dump(row)
             if not pieces and len(piece) > room and is_object(row):
-                shown[index], cut = _fit_record(row, room)
-                piece = _dump(shown[index])
+                row, cut = _fit_record(row, room)
+                piece = _dump(row)
                 notices.append(CUT.format(names=", ".join(cut)))
             room -= len(piece) + 1
             if pieces and room < 0:
-                notices.append(SHORTENED.format(rows=len(pieces), of=len(shown)))
+                notices.append(SHORTENED.format(rows=len(pieces), of=len(rows)))
                 break
+            shown.append(row)
             pieces.append(piece)
         following, previous = cursors(len(pieces))
         frame: dict[str, Any] = {
@@ -116,7 +123,7 @@ class Outlet:
         }
         # Each row is serialised once, for its length and for the text.
         text = f'{{"result":[{",".join(pieces)}],{_dump(frame)[1:]}'
-        return Envelope({"result": shown[: len(pieces)], **frame}, text)
+        return Envelope({"result": shown, **frame}, text)
 
     def batch(
         self,
@@ -129,7 +136,7 @@ class Outlet:
     ) -> Envelope:
         """A row for each row that was sent; whatever must go to fit, ids and numbers stay."""
         secrets = self._mask.learn(rows, arguments)
-        shown = [self._mask.apply(_show(record, row, None), secrets) for row in rows]
+        shown: list[Any] = self._mask.apply([_show(record, row, None) for row in rows], secrets)
         shown, cut = _fit_columns(shown, record.core, self._max_chars - ROOM_FOR_FRAME)
         notices = [*notices, *([CUT_ROWS.format(names=", ".join(cut))] if cut else [])]
         return _seal({"status": written.status, "op_id": written.op_id, "result": shown, **_noticed(notices)})
@@ -197,30 +204,32 @@ def _show(record: Record, row: Any, fields: Sequence[str] | None, *, whole: bool
     if fields and "*" in fields:
         return row
     names: Iterable[str] = fields or (() if whole else record.core) or row
-    quiet = () if fields else record.only_if_true
-    return {
-        name: _without_absent(value)
-        for name in names
-        if (value := row.get(name)) is not None and value != "" and (name not in quiet or value)
-    }
+    shown = {name: value for name in names if (value := row.get(name)) is not None and value != ""}
+    if not is_flat(shown.values()):
+        shown = {name: _without_absent(value) for name, value in shown.items()}
+    if not fields:
+        for name in record.only_if_true:
+            if not shown.get(name, True):
+                del shown[name]
+    return shown
 
 
 def _without_absent(value: Any) -> Any:
     """Nulls and empty texts say nothing, at any depth, and cost tokens."""
     if is_object(value):
-        return {key: _without_absent(item) for key, item in value.items() if item is not None and item != ""}
-    if is_array(value):
-        return [_without_absent(item) for item in value]
-    return value
+        return {
+            key: _without_absent(item) if isinstance(item, CONTAINERS) else item
+            for key, item in value.items()
+            if item is not None and item != ""
+        }
+    return [_without_absent(item) for item in value] if is_array(value) else value
 
 
 def _unknown_fields(record: Record, rows: Sequence[Any], fields: Sequence[str] | None) -> list[str]:
     """A misspelt field would otherwise look like an empty one."""
     missing = [name for name in fields or () if name != "*" and name not in record.fields]
     return [
-        NO_SUCH_FIELD.format(name=name if name.isidentifier() else "named in `fields`")
-        for name in missing
-        if not any(is_object(row) and name in row for row in rows)
+        NO_SUCH_FIELD.format(name=name) for name in missing if not any(is_object(row) and name in row for row in rows)
     ]
 
 

@@ -135,6 +135,7 @@ class RateLimited(FinexioError):
     """Finexio asks for fewer reads."""
 
     code = "rate_limited"
+    status = "not_executed"
     retryable = True
 
 
@@ -164,7 +165,7 @@ class Unreadable(FinexioError):
     """Finexio answered a read with something that is no answer."""
 
     code = "upstream_unreadable"
-    status = "in_doubt"
+    status = "not_executed"
 
 
 class OutcomeUnknown(FinexioError):
@@ -176,7 +177,7 @@ class OutcomeUnknown(FinexioError):
 
 
 class Internal(FinexioError):
-    """A fault of ours; the details are in the log, never in the answer."""
+    """A fault of ours before anything was sent; the details are in the log, never in the answer."""
 
     code = "internal"
-    status = "in_doubt"
+    status = "not_executed"

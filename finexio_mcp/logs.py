@@ -16,8 +16,14 @@ EXTRAS = ("tool", "outcome", "op_id", "duration_ms")
 
 
 def _message(record: logging.LogRecord) -> str:
-    """Libraries put requests, URLs and whole messages into their arguments, so of theirs only the template is kept."""
-    text = record.getMessage() if record.name.split(".")[0] == OURS else str(record.msg)
+    """Libraries put requests, URLs and whole messages into theirs, so of those only the template is kept."""
+    if record.name.split(".")[0] == OURS:
+        text = record.getMessage()
+    elif isinstance(record.msg, str) and record.args:
+        text = record.msg
+    else:
+        # Without arguments it may have been put together already, from anything.
+        text = f"{record.module}, line {record.lineno}"
     if record.exc_info and record.exc_info[0] is not None:
         # The text of an exception may hold a value; its kind and place never do.
         text += f"\n{record.exc_info[0].__name__}\n{''.join(traceback.format_tb(record.exc_info[2]))}"

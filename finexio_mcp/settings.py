@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -25,6 +26,7 @@ BASE_URLS: Mapping[Environment, str] = {
     "production": PRODUCTION_URL,
     "simulator": SIMULATOR_URL,
 }
+PLAIN_URL = re.compile(r"[!-~]+")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -96,7 +98,7 @@ class Settings(BaseSettings):
     """Fields shown in clear, comma-separated, such as `bank_routing_number`. Passwords are never shown."""
     result_chars: int = _named("FINEXIO_MCP_RESULT_CHARS", 45_000, ge=5_000, le=500_000)
     """Longest answer in characters; longer lists continue with a cursor."""
-    rate: float = _named("FINEXIO_MCP_RATE", 5.0, ge=0, le=1_000)
+    rate: float = _named("FINEXIO_MCP_RATE", 5.0, ge=0, le=1_000, allow_inf_nan=False)
     """Requests a second to Finexio; 0 turns the limit off."""
     rate_burst: int = _named("FINEXIO_MCP_RATE_BURST", 10, ge=1, le=10_000)
     """Requests that may go at once before the rate applies."""
@@ -154,13 +156,15 @@ class Settings(BaseSettings):
             host, _ = parts.hostname, parts.port
         except ValueError:
             raise ValueError("is no URL; allowed: https://host/v2") from None
+        if not PLAIN_URL.fullmatch(value):
+            raise ValueError("holds blanks or characters that do not belong in a URL; allowed: https://host/v2")
         if not host or parts.scheme not in {"https", "http"}:
             raise ValueError("is no URL; allowed: https://host/v2")
         if parts.scheme == "http" and host not in LOOPBACK:
             raise ValueError("must be https; plain http is allowed for 127.0.0.1 and localhost only")
         if "@" in parts.netloc:
             raise ValueError("must not hold a user or password; use FINEXIO_USERNAME and FINEXIO_PASSWORD")
-        if parts.query or parts.fragment or "/../" in f"{parts.path}/":
+        if "?" in value or "#" in value or "/../" in f"{parts.path}/":
             raise ValueError("must be scheme, host and path only, such as https://host/v2")
         return value.rstrip("/")
 
@@ -182,8 +186,10 @@ class Settings(BaseSettings):
 
     @property
     def real_money(self) -> bool:
-        """Whether payments are real: by the environment's name, or because the address is production's."""
-        return self.environment == "production" or urlsplit(self.api_url).hostname == urlsplit(PRODUCTION_URL).hostname
+        """Whether payments are real: by the environment's name, or because the address may be production's."""
+        host = _host(self.api_url)
+        is_vendor = host == "finexio.com" or host.endswith(".finexio.com")
+        return self.environment == "production" or (is_vendor and not host.startswith("stage."))
 
     @property
     def granted(self) -> Access:
@@ -197,7 +203,7 @@ class Settings(BaseSettings):
             try:
                 password = SecretStr(self.password_file.read_text(encoding="utf-8").strip("\r\n"))
             except (OSError, UnicodeDecodeError):
-                return None
+                password = None
         if self.environment == "simulator":
             username, password = username or "demo", password or SecretStr("demo")
         if not username or password is None or not password.get_secret_value():
@@ -216,8 +222,8 @@ class Settings(BaseSettings):
     def warnings(self) -> list[SettingProblem]:
         """What is allowed and still looks like a mistake."""
         found: list[SettingProblem] = []
-        host = urlsplit(self.api_url).hostname
-        known: dict[str | None, str] = {urlsplit(url).hostname: name for name, url in BASE_URLS.items()}
+        host = _host(self.api_url)
+        known: dict[str, str] = {_host(url): name for name, url in BASE_URLS.items()}
         if self.base_url is not None and known.get(host, self.environment) != self.environment:
             found.append(
                 SettingProblem(
@@ -235,6 +241,10 @@ class Settings(BaseSettings):
         if self.base_url is not None and not self.base_url.endswith("/v2"):
             found.append(SettingProblem("FINEXIO_BASE_URL", "does not end in /v2, the API's version."))
         return found
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").rstrip(".")
 
 
 NAMES: dict[str, str] = {field: str(info.validation_alias) for field, info in Settings.model_fields.items()}
@@ -261,7 +271,9 @@ def _describe(error: ValidationError) -> list[SettingProblem]:
         match detail["type"]:
             case "literal_error":
                 message = f"allowed: {context['expected']}"
-            case "int_parsing" | "int_type" | "float_parsing" | "float_type":
+            case "int_parsing" | "int_type" | "int_parsing_size" | "int_from_float":
+                message = "must be a whole number"
+            case "float_parsing" | "float_type" | "finite_number":
                 message = "must be a number"
             case "greater_than_equal":
                 message = f"must be at least {context['ge']}"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeGuard
+
+CONTAINERS = (dict, list)
+_TYPES = frozenset(CONTAINERS)
+
+
+def is_flat(values: Iterable[Any]) -> bool:
+    """Whether none of the values is an object or an array. JSON gives exact types, so this runs without a loop."""
+    return _TYPES.isdisjoint(map(type, values))
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -25,4 +34,4 @@ def deeper_than(value: Any, levels: int) -> bool:
         return False
     if levels == 0:
         return True
-    return any(deeper_than(child, levels - 1) for child in children if isinstance(child, dict | list))
+    return any(deeper_than(child, levels - 1) for child in children if isinstance(child, CONTAINERS))

@@ -11,7 +11,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from typing import Any, cast
 
 import anyio
@@ -71,7 +71,7 @@ def _can_be_waited_for(descriptor: int) -> bool:
 
 
 @contextlib.contextmanager
-def _taken(descriptor: int, stand_in: int) -> Iterator[int]:
+def _taken(descriptor: int, stand_in: int) -> Generator[int]:
     """A private copy of a standard descriptor, while strays meet a stand-in."""
     private = os.dup(descriptor)
     os.dup2(stand_in, descriptor)

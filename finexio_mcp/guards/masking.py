@@ -21,9 +21,10 @@ from functools import lru_cache
 from typing import Any
 
 from finexio_mcp.guards.cleaning import clean
-from finexio_mcp.shapes import is_array, is_object
+from finexio_mcp.shapes import CONTAINERS, is_array, is_flat, is_object
 
 MAX_DEPTH = 40
+MAX_SHAPES = 1_000
 TOO_DEEP = "(nested too deeply)"
 HIDDEN = "****"
 CHANGED = " (changed)"
@@ -52,7 +53,7 @@ class Kind(Enum):
     AMOUNT = "amount"
 
 
-CONTAINERS = (dict, list)
+HARMLESS = frozenset({Kind.PLAIN, Kind.AMOUNT, Kind.URL})
 ENDINGS = (
     ("account", "number"),
     ("routing", "number"),
@@ -66,8 +67,10 @@ PEOPLE = frozenset({"remoteaddr", "useripaddress"})
 FREE_TEXT = frozenset({"note", "notes", "description", "metadata", "changes", "oldvalue", "newvalue"})
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
-NAMING = frozenset({"field", "field_name", "fieldname", "name", "key"})
-NAMED = frozenset({"oldvalue", "newvalue", "old", "new", "from", "to", "value"})
+NAMING = frozenset({"field", "field_name", "fieldName", "name", "key"})
+NAMED = frozenset(
+    {"oldValue", "newValue", "old_value", "new_value", "oldvalue", "newvalue", "old", "new", "from", "to", "value"}
+)
 ABSENT = frozenset({"", "None", "null"})
 MASKED = re.compile(r"\*{4}.{0,4}(?: \(changed\))?", re.DOTALL)
 
@@ -90,11 +93,6 @@ def kind_of(name: str) -> Kind:
     if words[-1:] in {("cents",), ("count",), ("terms",), ("spend",)}:
         return Kind.AMOUNT
     return Kind.PLAIN
-
-
-@lru_cache(maxsize=4096)
-def _plain_name(name: str) -> bool:
-    return name.isascii() and name.isidentifier() and len(name) <= NAME_LIMIT
 
 
 def sensitive(name: str) -> bool:
@@ -135,6 +133,19 @@ def mask(value: Any) -> str:
     return HIDDEN + visible[-4:]
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """What the names of a record say about its values, worked out once for all records that have the same."""
+
+    fields: tuple[tuple[str, Kind], ...]
+    """For each key in order: the name that is shown, and the kind."""
+    sensitive: tuple[tuple[str, Kind], ...]
+    naming: tuple[str, ...]
+    """Keys whose value may name the kind of a sibling, if there are such siblings."""
+    harmless: bool
+    """No name that calls for anything."""
+
+
 class Mask:
     """Decides what is shown in clear.
 
@@ -144,13 +155,37 @@ class Mask:
 
     def __init__(self, unmask: Collection[str] = ()) -> None:
         self._clear = frozenset(_bare(name) for name in unmask)
-        self._kind = self._kind_unless_clear if self._clear else kind_of
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
 
-    def _kind_unless_clear(self, name: str) -> Kind:
+    def _kind(self, name: str) -> Kind:
         kind = kind_of(name)
-        return Kind.PLAIN if kind is Kind.NUMBER and _bare(name) in self._clear else kind
+        return Kind.PLAIN if kind is Kind.NUMBER and self._clear and _bare(name) in self._clear else kind
 
-    # Learning ----------------------------------------------------------------
+    def _shape(self, record: dict[str, Any]) -> _Shape:
+        keys = tuple(record)
+        shape = self._shapes.get(keys)
+        if shape is None:
+            kinds = [(key, self._kind(key)) for key in keys]
+            siblings = any(key in NAMED for key in keys)
+            shape = _Shape(
+                fields=tuple((_shown_name(key), kind) for key, kind in kinds),
+                sensitive=tuple((key, kind) for key, kind in kinds if kind is Kind.NUMBER or kind is Kind.PASSWORD),
+                naming=tuple(key for key in keys if key in NAMING) if siblings else (),
+                harmless=all(kind in HARMLESS and _shown_name(key) == key for key, kind in kinds) and not siblings,
+            )
+            if len(self._shapes) < MAX_SHAPES:
+                self._shapes[keys] = shape
+        return shape
+
+    def _named_kind(self, record: dict[str, Any], shape: _Shape) -> Kind | None:
+        """The kind that a sibling names: `{"field": "tax_id", "oldValue": ...}`, `{"name": ..., "value": ...}`."""
+        for key in shape.naming:
+            value = record[key]
+            if isinstance(value, str) and len(value) <= NAME_LIMIT:
+                kind = self._kind(value)
+                if kind is Kind.NUMBER or kind is Kind.PASSWORD:
+                    return kind
+        return None
 
     def learn(self, *values: Any) -> Secrets:
         """Collect every sensitive value of an answer, and of the arguments that it answers."""
@@ -173,82 +208,105 @@ class Mask:
 
     def _find(self, values: list[Any]) -> Iterator[tuple[Kind, Any]]:
         """Every value under a sensitive name. Not recursive: a page has thousands of values to pass by."""
-        kind_of_name = self._kind
         waiting: list[Any] = [values]
         while waiting:
             value = waiting.pop()
             if is_array(value):
                 waiting += [item for item in value if isinstance(item, CONTAINERS)]
                 continue
-            named = self._named_kind(value)
-            for key, item in value.items():
-                kind = kind_of_name(key)
-                if named is not None and _bare(key) in NAMED:
-                    kind = named
-                if kind is Kind.NUMBER or kind is Kind.PASSWORD:
-                    for leaf in _leaves(item):
-                        yield kind, leaf
-                elif isinstance(item, CONTAINERS):
-                    waiting.append(item)
-
-    def _named_kind(self, record: dict[str, Any]) -> Kind | None:
-        """The kind that a sibling names: `{"field": "tax_id", "oldValue": ...}`, `{"name": ..., "value": ...}`."""
-        for key in NAMING:
-            value = record.get(key)
-            if isinstance(value, str) and len(value) <= NAME_LIMIT:
-                kind = self._kind(value)
-                if kind is Kind.NUMBER or kind is Kind.PASSWORD:
-                    return kind
-        return None
-
-    # Applying ----------------------------------------------------------------
+            shape = self._shape(value)
+            for key, kind in shape.sensitive:
+                for leaf in _leaves(value[key]):
+                    yield kind, leaf
+            if shape.naming and (named := self._named_kind(value, shape)) is not None:
+                for key in value.keys() & NAMED:
+                    for leaf in _leaves(value[key]):
+                        yield named, leaf
+            if not is_flat(value.values()):
+                waiting += [item for item in value.values() if isinstance(item, CONTAINERS) and item]
 
     def apply(self, value: Any, secrets: Secrets) -> Any:
         """A masked, cleaned and bounded copy of JSON data."""
-        return self._shown(value, secrets, Kind.PLAIN, 0)
+        return self.view(secrets).shown(value)
+
+    def view(self, secrets: Secrets) -> View:
+        """For an answer that is shown record by record."""
+        return View(self, secrets)
 
     def text(self, sentence: str, secrets: Secrets, limit: int = 200) -> str:
         """A sentence that somebody else wrote, on one line."""
         safe = _mask_context(clean(sentence, limit=NOTE_LIMIT, single_line=True))
         return clean(_mask_values(safe, secrets) if secrets else safe, limit=limit)
 
-    def _shown(self, value: Any, secrets: Secrets, kind: Kind, depth: int) -> Any:
+    def shape_of(self, record: dict[str, Any]) -> tuple[_Shape, Kind | None]:
+        """What a record's names say, and what one of them says about its siblings."""
+        shape = self._shape(record)
+        return shape, self._named_kind(record, shape) if shape.naming else None
+
+
+class View:
+    """One answer being shown. Most of its texts recur (states, currencies, ids), so each is worked out once."""
+
+    def __init__(self, mask: Mask, secrets: Secrets) -> None:
+        self._mask, self._secrets = mask, secrets
+        self._known: dict[str, str] = {}
+
+    def passes(self, record: dict[str, Any], text: str) -> bool:
+        """Whether a record, given with its JSON, certainly holds nothing to mask, clean or cut.
+
+        True for most rows of most lists, at a fraction of what looking at each value costs.
+        """
+        return (
+            len(text) <= TEXT_LIMIT
+            and not self._secrets
+            and "\\" not in text
+            and text.isascii()
+            and self._mask.shape_of(record)[0].harmless
+            and is_flat(record.values())
+        )
+
+    def shown(self, value: Any, kind: Kind = Kind.PLAIN, depth: int = 0) -> Any:
+        """A masked, cleaned and bounded copy of JSON data."""
         if isinstance(value, str):
-            return _shown_text(value, secrets, kind)
+            return _shown_text(value, self._secrets, kind)
         if is_object(value):
-            return self._shown_object(value, secrets, kind, depth) if depth < MAX_DEPTH else TOO_DEEP
+            return self._object(value, kind, depth) if depth < MAX_DEPTH else TOO_DEEP
         if is_array(value):
-            if depth >= MAX_DEPTH:
-                return TOO_DEEP
-            return [self._shown(item, secrets, kind, depth + 1) for item in value]
-        if type(value) is int and secrets and kind is not Kind.AMOUNT:
-            return _shown_number(value, secrets)
+            return [self.shown(item, kind, depth + 1) for item in value] if depth < MAX_DEPTH else TOO_DEEP
+        if type(value) is int and self._secrets and kind is not Kind.AMOUNT:
+            return _shown_number(value, self._secrets)
         return value
 
-    def _shown_object(self, record: dict[str, Any], secrets: Secrets, outer: Kind, depth: int) -> dict[str, Any]:
+    def _object(self, record: dict[str, Any], outer: Kind, depth: int) -> dict[str, Any]:
+        shape, named = self._mask.shape_of(record)
+        known = self._known
         shown: dict[str, Any] = {}
-        kind_of_name, named = self._kind, self._named_kind(record)
-        for key, value in record.items():
-            kind = kind_of_name(key)
-            if kind is Kind.PASSWORD:
-                continue
-            if named is not None and _bare(key) in NAMED:
+        for (name, kind), (key, value) in zip(shape.fields, record.items(), strict=True):
+            if named is not None and key in NAMED:
                 kind = named
-            name = key if _plain_name(key) else self._shown_key(key, secrets)
-            if kind is Kind.NUMBER or kind is Kind.PASSWORD or kind is Kind.ADDRESS:
-                shown[name] = _masked(value, kind, depth + 1)
+            elif kind is Kind.PASSWORD:
                 continue
-            if kind is Kind.PLAIN:
+            elif kind is Kind.PLAIN:
                 kind = outer
-            if isinstance(value, str):
-                shown[name] = _shown_text(value, secrets, kind)
+            if kind is Kind.PLAIN and isinstance(value, str):
+                text = known.get(value)
+                if text is None:
+                    text = known[value] = _shown_text(value, self._secrets, kind)
+                shown[name] = text
+            elif value is None:
+                shown[name] = None
+            elif kind is Kind.NUMBER or kind is Kind.PASSWORD or kind is Kind.ADDRESS:
+                shown[name] = _masked(value, kind, depth + 1)
             else:
-                shown[name] = value if value is None else self._shown(value, secrets, kind, depth + 1)
+                shown[name] = self.shown(value, kind, depth + 1)
         return _mark_changes(record, shown) if named is Kind.NUMBER else shown
 
-    @staticmethod
-    def _shown_key(key: str, secrets: Secrets) -> str:
-        return _shown_text(clean(key, limit=NAME_LIMIT, single_line=True), secrets, Kind.FREE_TEXT)
+
+def _shown_name(key: str) -> str:
+    """A key as it is shown; one that is no plain name may hold a number."""
+    if key.isascii() and key.isidentifier() and len(key) <= NAME_LIMIT:
+        return key
+    return _mask_context(clean(key, limit=NAME_LIMIT, single_line=True))
 
 
 def _leaves(value: Any) -> Iterator[Any]:

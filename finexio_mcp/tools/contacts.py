@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from finexio_mcp.errors import NotFound, OutcomeUnknown, Problem, Rejected
 from finexio_mcp.shapes import is_array, is_object
-from finexio_mcp.tools.fields import Email, Id, ListArguments, Reference, Text17, Text40, Text100
+from finexio_mcp.tools.fields import Email, Id, ListArguments, NewReference, Reference, Text17, Text40
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Lookup, Record, ToolSpec
 
 CONTACT = Record(
@@ -34,7 +34,7 @@ class Contact(BaseModel):
 
     primary: bool
     """Main contact? Setting true unsets the former one."""
-    external_reference_id: Text100 | None = None
+    external_reference_id: NewReference | None = None
     """Your unique id; needed for later changes."""
     name: Text40 | None = None
     """Name."""
@@ -75,7 +75,7 @@ class UpdateContact(Arguments):
     """Contact id or external_reference_id."""
     primary: bool
     """Main contact? Setting true unsets the former one."""
-    external_reference_id: Text100 | None = None
+    external_reference_id: NewReference | None = None
     """New reference."""
     name: Text40 | None = None
     """Name."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from finexio_mcp.errors import FinexioError, Problem, Rejected
-from finexio_mcp.tools.fields import Id, ListArguments, Moment, ReadArguments, Text100
+from finexio_mcp.tools.fields import Id, ListArguments, Moment, ReadArguments, Status, Text100
 from finexio_mcp.tools.spec import Effect, Listing, Local, Record, ToolSpec
 
 FUNDED_PAYMENT_FIELDS = {
@@ -79,7 +79,7 @@ class ListDrawdowns(ListArguments):
     """A payment's tracking id."""
     invoice_number: Text100 | None = None
     """An invoice's number."""
-    status: str | None = None
+    status: Status | None = None
     """requested, received or error."""
     created_start: Moment | None = None
     """Ordered from."""

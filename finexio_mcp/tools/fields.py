@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from finexio_mcp.tools.spec import Arguments, Local, Pairs, Sensitive
 
 MAX_CENTS = 999_999_900
+MAX_ID_CHARS = 200
 
 STATES = frozenset(
     """
@@ -20,11 +21,10 @@ STATES = frozenset(
     """.split()  # noqa: SIM905
 )
 
-ID = re.compile(r"[^\x00-\x20\x7f]{1,200}")
-REFERENCE = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)?")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)?")
 EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(?:\.[^@\s,;<>.]+)+")
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}|\*")
 MASK = re.compile("[*•●∙⁎∗＊✱]")
 WHOLE_URL = re.compile(r"https?://[^\s/?#]+[^\s]*", re.IGNORECASE)
 
@@ -35,13 +35,13 @@ def wrong(problem: str) -> PydanticCustomError:
 
 
 def _check_id(value: str) -> str:
-    if value in {".", ".."} or not ID.fullmatch(value):
+    if value in {".", ".."} or not 0 < len(value) <= MAX_ID_CHARS or " " in value or not value.isprintable():
         raise wrong("is no id: 1 to 200 characters without blanks, and not '.' or '..'")
     return value
 
 
 def _check_reference(value: str) -> str:
-    if value in {".", ".."} or not REFERENCE.fullmatch(value) or not value.strip():
+    if value in {".", ".."} or not value.strip() or len(value) > MAX_ID_CHARS or not value.isprintable():
         raise wrong("is no id or reference: 1 to 200 printable characters, and not '.' or '..'")
     return value
 
@@ -107,6 +107,18 @@ def _check_digits(value: str) -> str:
     return value
 
 
+def _check_word(value: str) -> str:
+    if len(value) > 40 or not value.isprintable():
+        raise wrong("is too long for a status")
+    return value
+
+
+def _check_field_name(value: str) -> str:
+    if not FIELD_NAME.fullmatch(value):
+        raise wrong('is no field name; write names such as "status", or "*" for all')
+    return value
+
+
 Check = AfterValidator
 
 
@@ -119,6 +131,12 @@ Id = Annotated[str, Check(_check_id)]
 
 Reference = Annotated[str, Check(_check_reference)]
 """Text that somebody chose as a key; it may hold blanks."""
+NewReference = Annotated[str, Field(max_length=100), Check(_check_reference)]
+"""One that is chosen now; it has to fit into an address later."""
+
+Status = Annotated[str, Check(_check_word)]
+"""Not an enum: the vendor has changed the spelling before."""
+FieldName = Annotated[str, Check(_check_field_name)]
 
 Cents = Annotated[int, Field(ge=1, le=MAX_CENTS)]
 Day = Annotated[str, Check(_check_day), _schema(format="date")]
@@ -183,7 +201,7 @@ Metadata = Annotated[list[Pair], Check(_unique_names), PlainSerializer(_as_map),
 class ReadArguments(Arguments):
     """Arguments of a tool that shows records."""
 
-    fields: Annotated[list[str] | None, Field(max_length=60), Local()] = None
+    fields: Annotated[list[FieldName] | None, Field(max_length=60), Local()] = None
     """Field names to show; ["*"]: all."""
 
 

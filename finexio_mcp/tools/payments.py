@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from finexio_mcp.shapes import is_array, is_object
-from finexio_mcp.tools.fields import Id, ListArguments, Moment, ReadArguments, Text100
+from finexio_mcp.tools.fields import Id, ListArguments, Moment, ReadArguments, Status, Text100
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, ToolSpec
 
 PAYMENT = Record(
@@ -81,7 +81,7 @@ class ListPayments(ListArguments):
     """Changed from."""
     updated_end: Moment | None = None
     """Changed until."""
-    status: str | None = None
+    status: Status | None = None
     """pending, in-progress or settled; others may be refused."""
     refunded: bool | None = None
     """true: only refunded."""

@@ -50,13 +50,13 @@ def _resolve(node: Any, definitions: Schema) -> Any:
     return resolved
 
 
-def input_schema(arguments: type[Arguments], local: frozenset[str] = frozenset()) -> Schema:
+def input_schema(arguments: type[Arguments], first: tuple[str, ...] = (), last: frozenset[str] = frozenset()) -> Schema:
     """The schema of a tool's arguments: what identifies comes first, what steers the answer last."""
     raw = arguments.model_json_schema(schema_generator=_Subset)
     whole: Schema = _resolve({k: v for k, v in raw.items() if k != "$defs"}, raw.get("$defs", {}))
     required: list[str] = whole.get("required", [])
     properties: dict[str, Schema] = whole["properties"]
-    order = sorted(properties, key=lambda name: (name in local, name not in required))
+    order = sorted(properties, key=lambda name: (name in last, name not in first, name not in required))
     schema: Schema = {"type": "object", "properties": {name: properties[name] for name in order}}
     if required:
         schema["required"] = [name for name in order if name in required]
@@ -115,7 +115,7 @@ def entry(tool: ToolSpec) -> dict[str, Any]:
         "name": tool.name,
         "title": tool.title,
         "description": tool.about,
-        "inputSchema": input_schema(tool.arguments, tool.local_names),
+        "inputSchema": input_schema(tool.arguments, tool.path_names, tool.local_names),
         "outputSchema": output_schema(tool),
         "annotations": {"title": tool.title, **tool.hints},
     }

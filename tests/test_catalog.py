@@ -1,0 +1,112 @@
+"""The catalog: what is listed, and who may use what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from finexio_mcp import catalog
+from finexio_mcp.catalog import may_use, require, unknown_tools
+from finexio_mcp.errors import AccessDenied
+from finexio_mcp.settings import load
+from finexio_mcp.tools import TOOLS
+from finexio_mcp.tools.schema import entry
+from finexio_mcp.tools.spec import Effect
+
+ALLOWED = {
+    "read": {Effect.READ},
+    "write": {Effect.READ, Effect.WRITE},
+    "pay": {Effect.READ, Effect.WRITE, Effect.PAY},
+}
+
+
+def offered(**settings: Any) -> list[str]:
+    """The names that a server with these settings lists."""
+    allowed = load(**settings)
+    return [name for name, listed in catalog.read().items() if may_use(listed, allowed)]
+
+
+def test_the_catalog_holds_the_registry() -> None:
+    """Ours: a start reads the file instead of importing 26 declarations, and shows the same."""
+    listed = catalog.read()
+
+    assert [row.entry for row in listed.values()] == [entry(tool) for tool in TOOLS]
+    assert [(row.toolset, row.access) for row in listed.values()] == [
+        (tool.toolset, tool.effect.value) for tool in TOOLS
+    ]
+    assert list(listed) == [tool.name for tool in TOOLS]
+
+
+@pytest.mark.parametrize("access", ALLOWED)
+def test_access_decides_what_is_offered(access: str) -> None:
+    """Ours: reading is less than writing is less than paying."""
+    assert offered(FINEXIO_MCP_ACCESS=access) == [tool.name for tool in TOOLS if tool.effect in ALLOWED[access]]
+
+
+def test_production_offers_reads_until_told_otherwise() -> None:
+    """Ours: real money needs a word of the operator's."""
+    assert offered(FINEXIO_ENVIRONMENT="production") == offered(FINEXIO_MCP_ACCESS="read")
+    assert offered(FINEXIO_ENVIRONMENT="sandbox") == [tool.name for tool in TOOLS]
+
+
+def test_named_tools_are_offered_in_the_registrys_order_and_no_others() -> None:
+    """Ours: the order never depends on how it was asked for."""
+    wanted = "list_all_finexio_webhooks,list_all_finexio_invoices"
+
+    assert offered(FINEXIO_MCP_TOOLS=wanted) == ["list_all_finexio_invoices", "list_all_finexio_webhooks"]
+
+
+def test_naming_a_tool_grants_no_access() -> None:
+    """Ours: both have to allow it."""
+    assert offered(FINEXIO_MCP_TOOLS="finexio_invoices_bulk_create", FINEXIO_MCP_ACCESS="write") == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"FINEXIO_MCP_ACCESS": "write"}, "FINEXIO_MCP_ACCESS=pay"),
+        ({"FINEXIO_ENVIRONMENT": "production"}, "FINEXIO_MCP_ACCESS=pay"),
+        ({"FINEXIO_MCP_TOOLS": "list_all_finexio_invoices"}, "FINEXIO_MCP_TOOLS"),
+    ],
+)
+def test_a_refusal_names_the_setting_that_would_have_to_change(settings: dict[str, str], told: str) -> None:
+    """Ours: the model tells its user, who tells the operator."""
+    listed = catalog.read()["finexio_invoices_bulk_create"]
+
+    with pytest.raises(AccessDenied) as raised:
+        require(listed, load(**settings))
+
+    assert told in raised.value.message
+    assert raised.value.code == "access_denied"
+    assert not raised.value.may_have_happened
+
+
+@pytest.mark.parametrize("name", [tool.name for tool in TOOLS])
+def test_what_is_offered_can_be_called_and_nothing_else(name: str) -> None:
+    """Ours: the list and the gate are one decision."""
+    for access in ALLOWED:
+        settings, listed = load(FINEXIO_MCP_ACCESS=access), catalog.read()[name]
+        if may_use(listed, settings):
+            require(listed, settings)
+        else:
+            with pytest.raises(AccessDenied):
+                require(listed, settings)
+
+
+def test_a_toolset_that_is_off_is_named() -> None:
+    """Ours: tools of later toolsets stay away until asked for."""
+    extra = catalog.Listed(toolset="extra", access="read", entry={"name": "extra_tool"})
+
+    with pytest.raises(AccessDenied, match="extra to FINEXIO_MCP_TOOLSETS"):
+        require(extra, load())
+
+
+def test_a_name_that_is_no_tool_is_reported() -> None:
+    """Ours: it would silently offer less than was meant."""
+    settings = load(FINEXIO_MCP_TOOLS="list_all_finexio_invoices,list_all_invoices")
+
+    ((name, problem),) = unknown_tools(settings, catalog.read())
+
+    assert name == "FINEXIO_MCP_TOOLS"
+    assert "list_all_invoices" in problem

@@ -1,0 +1,1 @@
+"""What holds for every tool of the registry."""
