@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,13 +71,14 @@ class Outlet:
     ) -> Envelope:
         """One record, or what stands in for one (`true`, an empty list)."""
         secrets = self._mask.learn(answer, arguments)
-        shown = self._mask.apply(_show(record, answer, fields, whole=True), secrets)
+        shown = self._mask.apply(_show(record, answer, fields or (), asked=fields is not None), secrets)
         notices = [*notices, *_unknown_fields(record, [answer], fields)]
         frame = {} if written is None else {"status": written.status, "op_id": written.op_id}
-        if is_object(shown):
-            shown, cut = _fit_record(shown, self._max_chars - ROOM_FOR_FRAME)
-            notices += [CUT.format(names=", ".join(cut))] if cut else []
-        return _seal({**frame, "result": shown, **_noticed(notices)})
+        envelope = _seal({**frame, "result": shown, **_noticed(notices)})
+        if len(envelope.text) <= self._max_chars or not is_object(shown):
+            return envelope
+        shown, cut = _fit_record(shown, self._max_chars - ROOM_FOR_FRAME)
+        return _seal({**frame, "result": shown, **_noticed([*notices, CUT.format(names=", ".join(cut))])})
 
     def rows(
         self,
@@ -95,10 +96,11 @@ class Outlet:
         view = self._mask.view(secrets)
         notices = [*notices, *_unknown_fields(record, rows, fields)]
         room = self._max_chars - ROOM_FOR_FRAME - sum(map(len, notices))
+        names = fields or record.core
         shown: list[Any] = []
         pieces: list[str] = []
         for row in rows:
-            row = _show(record, row, fields)
+            row = _show(record, row, names, asked=fields is not None)
             piece = _dump(row)
             if not (is_object(row) and view.passes(row, piece)):
                 row = view.shown(row)
@@ -136,7 +138,7 @@ class Outlet:
     ) -> Envelope:
         """A row for each row that was sent; whatever must go to fit, ids and numbers stay."""
         secrets = self._mask.learn(rows, arguments)
-        shown: list[Any] = self._mask.apply([_show(record, row, None) for row in rows], secrets)
+        shown: list[Any] = self._mask.apply([_show(record, row, record.core) for row in rows], secrets)
         shown, cut = _fit_columns(shown, record.core, self._max_chars - ROOM_FOR_FRAME)
         notices = [*notices, *([CUT_ROWS.format(names=", ".join(cut))] if cut else [])]
         return _seal({"status": written.status, "op_id": written.op_id, "result": shown, **_noticed(notices)})
@@ -197,20 +199,23 @@ def _noticed(notices: Sequence[str]) -> dict[str, list[str]]:
 # Which fields ----------------------------------------------------------------
 
 
-def _show(record: Record, row: Any, fields: Sequence[str] | None, *, whole: bool = False) -> Any:
-    """The fields of one record that were asked for, or those it carries by default."""
-    if not is_object(row):
+def _show(record: Record, row: Any, names: Sequence[str], *, asked: bool = False) -> Any:
+    """The named fields of one record, without those that say nothing.
+
+    Args:
+        record: What the tool returns.
+        row: What came.
+        names: Those to show; none stands for all.
+        asked: Whether the caller named them.
+    """
+    if not is_object(row) or "*" in names:
         return row
-    if fields and "*" in fields:
-        return row
-    names: Iterable[str] = fields or (() if whole else record.core) or row
-    shown = {name: value for name in names if (value := row.get(name)) is not None and value != ""}
+    get = row.get
+    shown = {name: value for name in names or row if (value := get(name)) is not None and value != ""}
     if not is_flat(shown.values()):
         shown = {name: _without_absent(value) for name, value in shown.items()}
-    if not fields:
-        for name in record.only_if_true:
-            if not shown.get(name, True):
-                del shown[name]
+    if record.only_if_true and not asked:
+        return {name: value for name, value in shown.items() if value or name not in record.only_if_true}
     return shown
 
 

@@ -78,10 +78,10 @@ def row_key(row: Any) -> str:
     """What a row is known by, in twelve characters: its id where it has one, else all of it."""
     if isinstance(row, dict):
         record = cast("dict[str, Any]", row)
-        if own_id := record.get("id") or record.get("processor_request_id"):
-            return _digest(str(own_id))
-        if record.get("object_id") and record.get("timestamp"):
-            return _digest(f"{record['object_id']} {record['timestamp']}")
+        if value := record.get("id") or record.get("processor_request_id"):
+            return _digest(str(value))
+        if (owner := record.get("object_id")) and (moment := record.get("timestamp")):
+            return _digest(f"{owner}\n{moment}")
     return entry_key(row)
 
 

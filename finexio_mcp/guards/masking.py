@@ -209,15 +209,15 @@ class Mask:
     def _find(self, values: list[Any]) -> Iterator[tuple[Kind, Any]]:
         """Every value under a sensitive name. Not recursive: a page has thousands of values to pass by."""
         waiting: list[Any] = [values]
-        while waiting:
-            value = waiting.pop()
+        for value in waiting:
             if is_array(value):
                 waiting += [item for item in value if isinstance(item, CONTAINERS)]
                 continue
             shape = self._shape(value)
             for key, kind in shape.sensitive:
-                for leaf in _leaves(value[key]):
-                    yield kind, leaf
+                if (held := value[key]) is not None:
+                    for leaf in _leaves(held):
+                        yield kind, leaf
             if shape.naming and (named := self._named_kind(value, shape)) is not None:
                 for key in value.keys() & NAMED:
                     for leaf in _leaves(value[key]):
