@@ -259,13 +259,14 @@ KEPT_COLUMNS = ("id", "invoice_number", "status")
 
 def _fit_columns(rows: list[dict[str, Any]], core: Sequence[str], room: int) -> tuple[list[dict[str, Any]], list[str]]:
     """Without the last columns, as many as it takes; those that say what happened stay whatever it costs."""
+    excess = len(_dump(rows)) - room
     cut: list[str] = []
-    droppable = [name for name in core if name not in KEPT_COLUMNS]
-    while droppable and len(_dump(rows)) > room:
-        name = droppable.pop()
+    for name in reversed([name for name in core if name not in KEPT_COLUMNS]):
+        if excess <= 0:
+            break
+        excess -= sum(len(_dump({name: row[name]})) - 1 for row in rows if name in row)
         cut.append(name)
-        rows = [{key: value for key, value in row.items() if key != name} for row in rows]
-    return rows, cut
+    return [{key: value for key, value in row.items() if key not in cut} for row in rows] if cut else rows, cut
 
 
 def _fit_failed_rows(rows: list[Any], room: int) -> tuple[list[Any], list[str]]:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import traceback
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import mcp_types as types
 import pydantic
@@ -21,6 +21,8 @@ from finexio_mcp.settings import Settings, load
 if TYPE_CHECKING:
     import httpx2
     from mcp.server.context import ServerRequestContext
+
+    from finexio_mcp.envelope import Envelope
 
 INSTRUCTIONS = """\
 Accounts payable on Finexio, a US payment network. Tool names say what they do; which to take:
@@ -83,11 +85,7 @@ def build_server(
         if listed is None:
             raise MCPError(types.INVALID_PARAMS, "Unknown tool. tools/list shows those there are.")
         envelope = await context.lifespan_context.run(listed, params.arguments)
-        return types.CallToolResult(
-            content=[types.TextContent(type="text", text=envelope.text)],
-            structured_content=envelope.content,
-            is_error=envelope.is_error,
-        )
+        return cast(types.CallToolResult, _on_the_wire(envelope))
 
     hint = CacheHint(ttl_ms=TTL_MS, scope="public")
     server: Server[Engine] = Server(
@@ -103,6 +101,16 @@ def build_server(
     )
     server.middleware.insert(0, _guard)
     return server
+
+
+def _on_the_wire(envelope: Envelope) -> dict[str, Any]:
+    """A `CallToolResult` as it is sent. The SDK takes it so too, and a model would be copied once more for that."""
+    return {
+        "resultType": "complete",
+        "content": [{"type": "text", "text": envelope.text}],
+        "structuredContent": envelope.content,
+        "isError": envelope.is_error,
+    }
 
 
 async def _guard(ctx: Any, call_next: Any) -> Any:

@@ -55,8 +55,9 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _named(name: str, default: Any, **bounds: Any) -> Any:
-    return Field(default, validation_alias=name, **bounds)
+def _named(name: str, default: Any, description: str, **bounds: Any) -> Any:
+    # Not a docstring: pydantic would read this file again to find it, at every start.
+    return Field(default, validation_alias=name, description=description, **bounds)
 
 
 class Settings(BaseSettings):
@@ -66,46 +67,105 @@ class Settings(BaseSettings):
         frozen=True,
         env_ignore_empty=True,
         extra="ignore",
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
 
-    environment: Environment = _named("FINEXIO_ENVIRONMENT", "sandbox")
-    """Which Finexio: `sandbox` (stage, no real money), `production`, or `simulator` (built in, needs nothing)."""
-    base_url: str | None = _named("FINEXIO_BASE_URL", None)
-    """Another address of the API, with its `/v2`; https, or http on this machine. Default: that of the environment."""
-    username: str | None = _named("FINEXIO_USERNAME", None)
-    """API user that Finexio gave you."""
-    password: SecretStr | None = _named("FINEXIO_PASSWORD", None)
-    """Its password."""
-    password_file: Path | None = _named("FINEXIO_PASSWORD_FILE", None)
-    """A file that holds the password, instead of `FINEXIO_PASSWORD`."""
-    access: Access | None = _named("FINEXIO_MCP_ACCESS", None)
-    """How far agents may go: `read`, `write` (suppliers, contacts, webhooks) or `pay` (invoices). Default: `read` in
-    production, else `pay`."""
-    toolsets: Names = _named("FINEXIO_MCP_TOOLSETS", ("core",))
-    """Groups of tools, comma-separated. `core` is the 26 tools."""
-    tools: Names = _named("FINEXIO_MCP_TOOLS", ())
-    """Only these tools, comma-separated names. Default: all of the toolsets."""
-    max_invoice_cents: int | None = _named("FINEXIO_MCP_MAX_INVOICE_CENTS", None, ge=1)
-    """Largest single invoice that may be submitted, in cents. Default: no limit of ours."""
-    max_batch_cents: int | None = _named("FINEXIO_MCP_MAX_BATCH_CENTS", None, ge=1)
-    """Largest sum of one batch, in cents. Default: no limit of ours."""
-    webhook_hosts: Names = _named("FINEXIO_MCP_WEBHOOK_HOSTS", ())
-    """Hosts that webhooks may point to, comma-separated. Unset: none in production, elsewhere any https or local
-    host."""
-    unmask: Names = _named("FINEXIO_MCP_UNMASK", ())
-    """Fields shown in clear, comma-separated, such as `bank_routing_number`. Passwords are never shown."""
-    result_chars: int = _named("FINEXIO_MCP_RESULT_CHARS", 45_000, ge=5_000, le=500_000)
-    """Longest answer in characters; longer lists continue with a cursor."""
-    rate: float = _named("FINEXIO_MCP_RATE", 5.0, ge=0, le=1_000, allow_inf_nan=False)
-    """Requests a second to Finexio; 0 turns the limit off."""
-    rate_burst: int = _named("FINEXIO_MCP_RATE_BURST", 10, ge=1, le=10_000)
-    """Requests that may go at once before the rate applies."""
-    log_level: Literal["debug", "info", "warning", "error"] = _named("FINEXIO_MCP_LOG_LEVEL", "info")
-    """Least severity of what is logged on stderr."""
-    log_format: Literal["text", "json"] = _named("FINEXIO_MCP_LOG_FORMAT", "text")
-    """Lines for people, or one JSON object a line."""
+    environment: Environment = _named(
+        "FINEXIO_ENVIRONMENT",
+        "sandbox",
+        "Which Finexio: `sandbox` (stage, no real money), `production`, or `simulator` (built in, needs nothing).",
+    )
+    base_url: str | None = _named(
+        "FINEXIO_BASE_URL",
+        None,
+        "Another address of the API, with its `/v2`; https, or http on this machine. Default: that of the environment.",
+    )
+    username: str | None = _named(
+        "FINEXIO_USERNAME",
+        None,
+        "API user that Finexio gave you.",
+    )
+    password: SecretStr | None = _named(
+        "FINEXIO_PASSWORD",
+        None,
+        "Its password.",
+    )
+    password_file: Path | None = _named(
+        "FINEXIO_PASSWORD_FILE",
+        None,
+        "A file that holds the password, instead of `FINEXIO_PASSWORD`.",
+    )
+    access: Access | None = _named(
+        "FINEXIO_MCP_ACCESS",
+        None,
+        "How far agents may go: `read`, `write` (suppliers, contacts, webhooks) or `pay` (invoices). "
+        "Default: `read` in production, else `pay`.",
+    )
+    toolsets: Names = _named(
+        "FINEXIO_MCP_TOOLSETS",
+        ("core",),
+        "Groups of tools, comma-separated. `core` is the 26 tools.",
+    )
+    tools: Names = _named(
+        "FINEXIO_MCP_TOOLS",
+        (),
+        "Only these tools, comma-separated names. Default: all of the toolsets.",
+    )
+    max_invoice_cents: int | None = _named(
+        "FINEXIO_MCP_MAX_INVOICE_CENTS",
+        None,
+        "Largest single invoice that may be submitted, in cents. Default: no limit of ours.",
+        ge=1,
+    )
+    max_batch_cents: int | None = _named(
+        "FINEXIO_MCP_MAX_BATCH_CENTS",
+        None,
+        "Largest sum of one batch, in cents. Default: no limit of ours.",
+        ge=1,
+    )
+    webhook_hosts: Names = _named(
+        "FINEXIO_MCP_WEBHOOK_HOSTS",
+        (),
+        "Hosts that webhooks may point to, comma-separated. Unset: none in production, elsewhere any https "
+        "or local host.",
+    )
+    unmask: Names = _named(
+        "FINEXIO_MCP_UNMASK",
+        (),
+        "Fields shown in clear, comma-separated, such as `bank_routing_number`. Passwords are never shown.",
+    )
+    result_chars: int = _named(
+        "FINEXIO_MCP_RESULT_CHARS",
+        45_000,
+        "Longest answer in characters; longer lists continue with a cursor.",
+        ge=5_000,
+        le=500_000,
+    )
+    rate: float = _named(
+        "FINEXIO_MCP_RATE",
+        5.0,
+        "Requests a second to Finexio; 0 turns the limit off.",
+        ge=0,
+        le=1_000,
+        allow_inf_nan=False,
+    )
+    rate_burst: int = _named(
+        "FINEXIO_MCP_RATE_BURST",
+        10,
+        "Requests that may go at once before the rate applies.",
+        ge=1,
+        le=10_000,
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _named(
+        "FINEXIO_MCP_LOG_LEVEL",
+        "info",
+        "Least severity of what is logged on stderr.",
+    )
+    log_format: Literal["text", "json"] = _named(
+        "FINEXIO_MCP_LOG_FORMAT",
+        "text",
+        "Lines for people, or one JSON object a line.",
+    )
 
     @classmethod
     def settings_customise_sources(

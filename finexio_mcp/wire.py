@@ -52,16 +52,45 @@ class Output:
         self._descriptor = descriptor
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
+        self._whole = _opened_anew(descriptor)
 
     async def write(self, text: str) -> None:
         left = memoryview(text.encode("utf-8", errors="replace"))
-        while left:
-            if not self._poll.poll(0):
-                await anyio.wait_writable(self._descriptor)
-            left = left[os.write(self._descriptor, left[:SAFE_WRITE]) :]
+        try:
+            while left:
+                left = left[await self._write_some(left) :]
+        except BrokenPipeError:
+            # The client has left; its end of the input follows and ends us. A write on its way must not be cut short.
+            pass
+
+    async def _write_some(self, left: memoryview) -> int:
+        if self._whole is not None:
+            try:
+                return os.write(self._whole, left)
+            except BlockingIOError:
+                await anyio.wait_writable(self._whole)
+                return 0
+        if not self._poll.poll(0):
+            await anyio.wait_writable(self._descriptor)
+        return os.write(self._descriptor, left[:SAFE_WRITE])
 
     async def flush(self) -> None:
         """Nothing is kept back."""
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if self._whole is not None:
+            os.close(self._whole)
+
+
+def _opened_anew(descriptor: int) -> int | None:
+    """The same pipe, opened once more without blocking, where the system can: others that share it do not notice."""
+    try:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        pass
+    return None
 
 
 def _can_be_waited_for(descriptor: int) -> bool:
@@ -90,7 +119,11 @@ async def standard_streams() -> AsyncGenerator[tuple[Any, Any]]:
             yield streams
         return
     sys.stdout.flush()
-    with open(os.devnull, "rb") as nothing, _taken(0, nothing.fileno()) as source, _taken(1, 2) as target:  # noqa: ASYNC230
-        lines, output = Lines(source), Output(target)
-        async with stdio_server(cast(Any, lines), cast(Any, output)) as streams:
+    with (
+        open(os.devnull, "rb") as nothing,  # noqa: ASYNC230
+        _taken(0, nothing.fileno()) as source,
+        _taken(1, 2) as target,
+        contextlib.closing(Output(target)) as output,
+    ):
+        async with stdio_server(cast(Any, Lines(source)), cast(Any, output)) as streams:
             yield streams

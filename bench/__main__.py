@@ -1,0 +1,64 @@
+"""`python -m bench` measures, prints a table, and leaves judging to the reader."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+import time
+from typing import get_args
+
+import click
+import httpx2
+from rich.console import Console
+
+from bench.driver import Era, Refused, child
+from bench.measure import Bench, Row
+from bench.report import table
+
+FIGURES = ("start", "record", "payment", "page", "batch", "flight", "walk", "size")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--rounds", type=click.IntRange(1, 1000), default=7, show_default=True, help="Turns of each peer.")
+@click.option("--only", multiple=True, type=click.Choice(FIGURES), help="Only this figure; may be given again.")
+@click.option("--era", type=click.Choice(get_args(Era)), default="2026-07-28", show_default=True)
+def bench(rounds: int, only: tuple[str, ...], era: Era) -> None:
+    """Measure this server beside a bare one on the same SDK and beside plain HTTP, in turns, offline.
+
+    Example: python -m bench --only record --only page --rounds 21
+    """
+    began = time.monotonic()
+    try:
+        rows = asyncio.run(_measure(only or FIGURES, rounds=rounds, era=era))
+    except Refused as error:
+        raise click.ClickException(str(error)) from None
+    title = (
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, MCP {era} over stdio, "
+        f"{rounds} rounds, {time.monotonic() - began:.0f} s"
+    )
+    # A pipe has no width of its own, and 80 columns would wrap the names.
+    Console(width=None if sys.stdout.isatty() else 100).print(table(rows, title))
+
+
+async def _measure(names: tuple[str, ...], *, rounds: int, era: Era) -> list[Row]:
+    console = Console(stderr=True)
+    async with child("bench.upstream", {}) as upstream, httpx2.AsyncClient(auth=("demo", "demo")) as http:
+        assert upstream.stdout is not None
+        base_url = (await upstream.stdout.readline()).decode().strip()
+        bench = Bench(base_url, http, era=era, rounds=rounds)
+        found: list[Row] = []
+        if "start" in names:
+            with console.status("start"):
+                found += await bench.start()
+        if rest := [name for name in names if name != "start"]:
+            async with bench.servers():
+                for name in rest:
+                    with console.status(name):
+                        found += await bench.figures[name]()
+        return found
+
+
+if __name__ == "__main__":
+    bench()
