@@ -54,7 +54,7 @@ def check(tool: ToolSpec, raw: Mapping[str, Any] | None) -> Checked:
         model = tool.arguments.model_validate(_drop_absent(tool.arguments, arguments))
     except ValidationError as error:
         raise _invalid(_problems(tool, error)) from None
-    wire = model.model_dump(mode="json", exclude_none=True, exclude=set(tool.local_names))
+    wire = model.model_dump(mode="json", exclude_none=True, exclude={*tool.local_names})
     local = {name: value for name in tool.local_names if (value := getattr(model, name)) is not None}
     cleared = cast(list[str], local.get("clear", []))
     if problems := [*model.problems(), *_clear_problems(tool, cleared, wire), *_patch_problems(tool, cleared, wire)]:

@@ -222,8 +222,7 @@ class Mask:
                 for key in value.keys() & NAMED:
                     for leaf in _leaves(value[key]):
                         yield named, leaf
-            if not is_flat(value.values()):
-                waiting += [item for item in value.values() if isinstance(item, CONTAINERS) and item]
+            waiting += [item for item in value.values() if item and isinstance(item, CONTAINERS)]
 
     def apply(self, value: Any, secrets: Secrets) -> Any:
         """A masked, cleaned and bounded copy of JSON data."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
@@ -163,7 +164,7 @@ class ToolSpec:
         if strangers := [name for name in self.moves_with if name not in declared]:
             raise ValueError(f"{self.name}: there are no filters {strangers}")
 
-    @property
+    @cached_property
     def paged(self) -> bool:
         """Whether the caller gets cursors."""
         return self.listing is not None and "next_cursor" in self.arguments.model_fields
@@ -173,7 +174,7 @@ class ToolSpec:
         """Whether an empty 2xx says that a write was done."""
         return self.method == "DELETE" or self.after is not None
 
-    @property
+    @cached_property
     def local_names(self) -> frozenset[str]:
         """Arguments that never leave this server."""
         return frozenset(
