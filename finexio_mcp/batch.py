@@ -19,6 +19,7 @@ PERHAPS_TAKEN = (
     "Whether Finexio took the rows without a reason is not documented: look for them with list_all_finexio_invoices "
     "before sending them again."
 )
+MAX_NUMBER_CHARS = 49
 OF_ROW = re.compile(r"invoices\[(\d{1,3})\]")
 
 
@@ -52,6 +53,11 @@ def _number(row: Row) -> Row:
     return {"invoice_number": row["invoice_number"]}
 
 
+def _is_number(value: Any) -> bool:
+    """What was refused may be any text; only what can be an invoice number is repeated."""
+    return isinstance(value, str) and len(value) <= MAX_NUMBER_CHARS
+
+
 def rows_of_failure(error: FinexioError, arguments: Any) -> list[Row]:
     """The rows of a batch that failed, with a status where it differs from the batch's.
 
@@ -60,7 +66,7 @@ def rows_of_failure(error: FinexioError, arguments: Any) -> list[Row]:
     """
     invoices = arguments.get("invoices") if is_object(arguments) else None
     named = [row for row in invoices if is_object(row)] if is_array(invoices) else []
-    rows = [_number(row) for row in named if isinstance(row.get("invoice_number"), str)]
+    rows = [_number(row) for row in named if _is_number(row.get("invoice_number"))]
     bad = _refused_rows(error.problems)
     if not isinstance(error, Rejected) or len(rows) < 2 or len(bad) == len(rows):
         return rows

@@ -58,7 +58,7 @@ class Dispatcher:
     ) -> None:
         self._settings = settings
         self._client = client
-        self._outlet = Outlet(Mask(settings.unmask), settings.result_chars)
+        self._outlet = Outlet(Mask(settings.unmask), settings.result_chars, lambda: client.secrets)
         self._new_op_id = new_op_id
 
     async def run(self, listed: Listed, raw: Mapping[str, Any] | None) -> Envelope:
@@ -109,7 +109,7 @@ class Dispatcher:
         until = self._client.deadline(tool.deadline_seconds)
         answer = await self._client.read(build(tool, checked.wire), until=until)
         record = tool.to_record(answer, checked.wire) if tool.to_record else single(answer)
-        if record is None:
+        if record is None or (is_object(record) and record.keys().isdisjoint(tool.record.fields)):
             raise Unreadable("Finexio's answer holds no record; nothing changed. Call again later.")
         return self._outlet.record(
             tool.record,
@@ -181,18 +181,14 @@ class Dispatcher:
         notices = list(checked.notices)
         if tool.notice is not None and (notice := tool.notice(answer)):
             notices.append(notice)
-        if answer is None and not tool.empty_is_success:
-            raise OutcomeUnknown(
-                "Finexio accepted the call but did not show the record, so it is unknown whether it was stored. "
-                "Look before sending it again."
-            )
-        if answer is None and tool.after is not None:
+        if not answer and tool.after is not None:
             answer, sentence = await self._look_after(tool.after, arguments, until)
             notices += [sentence] if sentence else []
         record = tool.to_record(answer, arguments) if tool.to_record else single(answer)
-        if record is None:
+        if record is None or (tool.to_record is None and not tool.is_it(record, arguments)):
             raise OutcomeUnknown(
-                "Finexio accepted the call, but its answer shows no record. Look before sending it again."
+                "Finexio accepted the call, but its answer does not show that it was done. "
+                "Look before sending it again."
             )
         return self._outlet.record(tool.record, record, arguments=checked.wire, notices=notices, written=written)
 
@@ -239,8 +235,8 @@ def _rows(tool: ToolSpec, answer: Any) -> Page:
             return Page(rows, whole, last=answer["next"] is None if "next" in answer else None)
     elif is_array(answer):
         return Page(answer, len(answer), last=True)
-    elif is_object(answer):
-        return Page([answer] if answer else [], 1 if answer else 0, last=True)
+    elif is_object(answer) and not answer.keys().isdisjoint(tool.record.fields):
+        return Page([answer], 1, last=True)
     raise Unreadable("Finexio's answer holds no list; nothing changed. Call again later.")
 
 

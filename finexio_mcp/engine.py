@@ -26,6 +26,10 @@ WARM_UP_DELAY_SECONDS = 0.05
 """Lets the first answer leave before the import takes the interpreter."""
 
 
+LAST_ANSWER_SECONDS = 0.1
+"""From the end of a call to its answer on the wire, where nobody tells when it has left."""
+
+
 class Engine:
     """Runs calls for one account, and knows how to stop.
 
@@ -43,7 +47,7 @@ class Engine:
         self._tasks: TaskGroup | None = None
         self._dispatcher: Dispatcher | None = None
         self._warm = False
-        self._running = 0
+        self._writes = 0
         self._draining = False
         self._idle = anyio.Event()
 
@@ -79,13 +83,14 @@ class Engine:
         """Run one call."""
         if self._draining:
             raise MCPError(types.INTERNAL_ERROR, "The server is shutting down; nothing was sent.")
-        self._running += 1
+        writes = listed.access != "read"
+        self._writes += writes
         try:
             dispatcher = self._dispatcher or await self._build()
             return await dispatcher.run(listed, arguments)
         finally:
-            self._running -= 1
-            if self._draining and not self._running:
+            self._writes -= writes
+            if self._draining and not self._writes:
                 self._idle.set()
 
     async def _build(self) -> Dispatcher:
@@ -105,9 +110,9 @@ class Engine:
                 self._dispatcher = Dispatcher(settings, client)
         return self._dispatcher
 
-    async def drain(self, seconds: float) -> None:
-        """Take no new calls, and give those that run some time to end."""
+    async def drain(self) -> None:
+        """Take no new calls, and let writes on their way end and be answered. Their deadlines bound the wait."""
         self._draining = True
-        if self._running:
-            with anyio.move_on_after(seconds):
-                await self._idle.wait()
+        if self._writes:
+            await self._idle.wait()
+            await anyio.sleep(LAST_ANSWER_SECONDS)

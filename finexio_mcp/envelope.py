@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
 
 from finexio_mcp.errors import FinexioError, WriteStatus
-from finexio_mcp.guards.masking import Mask
+from finexio_mcp.guards.masking import Mask, Secrets
 from finexio_mcp.shapes import CONTAINERS, is_array, is_flat, is_object
 from finexio_mcp.tools.spec import Record
 
 MAX_ERROR_CHARS = 10_000
 MAX_PROBLEMS = 20
 MAX_PROBLEM_CHARS = 200
+LEAST_CREDENTIAL = 6
+"""A shorter one would be found in ordinary words."""
 ROOM_FOR_FRAME = 1_500
 """Characters kept free for cursors, counts and notices around the rows."""
 
+TOO_LONG = "(too long to be shown)"
 SHORTENED = "This answer was cut to fit: {rows} of {of} rows. next_cursor goes on right after them."
+SHORTENED_FOR_GOOD = "This answer was cut to fit: {rows} of {of} rows. The others cannot be shown."
 CUT = "Cut to fit: {names}. Ask for them one by one with `fields`."
 CUT_ROWS = "Cut from every row to fit: {names}. See list_all_finexio_invoices."
-CUT_LIKE = "{count} rows with the call's own status are left out to fit."
+LEFT_OUT = "{count} rows are left out to fit; those without a status share the call's."
 NO_SUCH_FIELD = "No record here has the field {name}."
 
 
@@ -53,11 +57,13 @@ class Outlet:
     Args:
         mask: Decides what is shown in clear.
         max_chars: Longest text of an answer.
+        credentials: What this server signs in with, which no answer may hold.
     """
 
-    def __init__(self, mask: Mask, max_chars: int) -> None:
+    def __init__(self, mask: Mask, max_chars: int, credentials: Callable[[], Collection[str]] = tuple) -> None:
         self._mask = mask
         self._max_chars = max_chars
+        self._credentials = credentials
 
     def record(
         self,
@@ -74,11 +80,11 @@ class Outlet:
         shown = self._mask.apply(_show(record, answer, fields or (), asked=fields is not None), secrets)
         notices = [*notices, *_unknown_fields(record, [answer], fields)]
         frame = {} if written is None else {"status": written.status, "op_id": written.op_id}
-        envelope = _seal({**frame, "result": shown, **_noticed(notices)})
-        if len(envelope.text) <= self._max_chars or not is_object(shown):
+        envelope = self._seal({**frame, "result": shown, **_noticed(notices)})
+        if len(envelope.text) <= self._max_chars:
             return envelope
-        shown, cut = _fit_record(shown, self._max_chars - ROOM_FOR_FRAME)
-        return _seal({**frame, "result": shown, **_noticed([*notices, CUT.format(names=", ".join(cut))])})
+        shown, cut = _fit(shown, tuple(record.fields), self._max_chars - ROOM_FOR_FRAME)
+        return self._seal({**frame, "result": shown, **_noticed([*notices, CUT.format(names=", ".join(cut))])})
 
     def rows(
         self,
@@ -105,17 +111,19 @@ class Outlet:
             if not (is_object(row) and view.passes(row, piece)):
                 row = view.shown(row)
                 piece = _dump(row)
-            if not pieces and len(piece) > room and is_object(row):
-                row, cut = _fit_record(row, room)
+            if not pieces and len(piece) > room:
+                row, cut = _fit(row, (), room)
                 piece = _dump(row)
                 notices.append(CUT.format(names=", ".join(cut)))
             room -= len(piece) + 1
             if pieces and room < 0:
-                notices.append(SHORTENED.format(rows=len(pieces), of=len(rows)))
                 break
             shown.append(row)
             pieces.append(piece)
         following, previous = cursors(len(pieces))
+        if len(pieces) < len(rows):
+            sentence = SHORTENED if following else SHORTENED_FOR_GOOD
+            notices.append(sentence.format(rows=len(pieces), of=len(rows)))
         frame: dict[str, Any] = {
             "next_cursor": following,
             "prev_cursor": previous,
@@ -125,7 +133,7 @@ class Outlet:
         }
         # Each row is serialised once, for its length and for the text.
         text = f'{{"result":[{",".join(pieces)}],{_dump(frame)[1:]}'
-        return Envelope({"result": shown, **frame}, text)
+        return self._close({"result": shown, **frame}, text)
 
     def batch(
         self,
@@ -141,7 +149,7 @@ class Outlet:
         shown: list[Any] = self._mask.apply([_show(record, row, record.core) for row in rows], secrets)
         shown, cut = _fit_columns(shown, record.core, self._max_chars - ROOM_FOR_FRAME)
         notices = [*notices, *([CUT_ROWS.format(names=", ".join(cut))] if cut else [])]
-        return _seal({"status": written.status, "op_id": written.op_id, "result": shown, **_noticed(notices)})
+        return self._seal({"status": written.status, "op_id": written.op_id, "result": shown, **_noticed(notices)})
 
     def failed(
         self,
@@ -170,26 +178,35 @@ class Outlet:
             body["fields"] = [
                 {
                     "field": self._mask.text(problem.field, secrets, limit=100),
-                    "problem": self._mask.text(problem.problem, secrets, limit=MAX_PROBLEM_CHARS),
+                    "problem": self._mask.problem(problem.field, problem.problem, secrets, limit=MAX_PROBLEM_CHARS),
                 }
                 for problem in shown
             ]
+            while len(_dump(body)) > MAX_ERROR_CHARS - ROOM_FOR_FRAME:
+                body["fields"].pop()
         if written is None:
-            return _seal({"error": body}, is_error=True)
+            return self._seal({"error": body}, is_error=True)
         frame = {"status": written.status, "op_id": written.op_id, "error": body}
         if rows is None:
-            return _seal({**frame, "result": None}, is_error=True)
+            return self._seal({**frame, "result": None}, is_error=True)
         masked: list[Any] = self._mask.apply(list(rows), secrets)
         kept, notices = _fit_failed_rows(masked, MAX_ERROR_CHARS - len(_dump(frame)) - 200)
-        return _seal({**frame, "result": kept, **_noticed(notices)}, is_error=True)
+        return self._seal({**frame, "result": kept, **_noticed(notices)}, is_error=True)
+
+    def _seal(self, content: dict[str, Any], *, is_error: bool = False) -> Envelope:
+        return self._close(content, _dump(content), is_error=is_error)
+
+    def _close(self, content: dict[str, Any], text: str, *, is_error: bool = False) -> Envelope:
+        """The last look: our own credentials may have come back in anything."""
+        found = [secret for secret in self._credentials() if len(secret) >= LEAST_CREDENTIAL and secret in text]
+        if found:
+            content = self._mask.apply(content, Secrets(passwords=tuple(found)))
+            text = _dump(content)
+        return Envelope(content, text, is_error)
 
 
 def _dump(value: Any) -> str:
     return to_json(value).decode()
-
-
-def _seal(content: dict[str, Any], *, is_error: bool = False) -> Envelope:
-    return Envelope(content, _dump(content), is_error)
 
 
 def _noticed(notices: Sequence[str]) -> dict[str, list[str]]:
@@ -241,6 +258,15 @@ def _unknown_fields(record: Record, rows: Sequence[Any], fields: Sequence[str] |
 # Fitting ---------------------------------------------------------------------
 
 
+def _fit(shown: Any, names: Sequence[str], room: int) -> tuple[Any, list[str]]:
+    """One record, or several of one write, without what is too long."""
+    if is_object(shown):
+        return _fit_record(shown, room)
+    if is_array(shown) and shown and all(map(is_object, shown)):
+        return _fit_columns(shown, names, room)
+    return TOO_LONG, ["the whole answer"]
+
+
 def _fit_record(row: dict[str, Any], room: int) -> tuple[dict[str, Any], list[str]]:
     """Without its longest fields, as many as it takes."""
     sizes = {name: len(_dump(name)) + len(_dump(value)) + 2 for name, value in row.items()}
@@ -254,7 +280,7 @@ def _fit_record(row: dict[str, Any], room: int) -> tuple[dict[str, Any], list[st
     return {name: value for name, value in row.items() if name not in cut}, cut
 
 
-KEPT_COLUMNS = ("id", "invoice_number", "status")
+KEPT_COLUMNS = ("id", "invoice_number", "external_reference_id", "status")
 
 
 def _fit_columns(rows: list[dict[str, Any]], core: Sequence[str], room: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -270,8 +296,9 @@ def _fit_columns(rows: list[dict[str, Any]], core: Sequence[str], room: int) -> 
 
 
 def _fit_failed_rows(rows: list[Any], room: int) -> tuple[list[Any], list[str]]:
-    """Every row if they fit, else those that differ from the call or have an id, which nothing else would tell."""
+    """Every row if they fit, else those with an id, which nothing else would tell, and as many that differ as fit."""
     if len(_dump(rows)) <= room:
         return rows, []
-    kept = [row for row in rows if "status" in row or "id" in row]
-    return kept, [CUT_LIKE.format(count=len(rows) - len(kept))]
+    room -= sum(len(_dump(row)) + 1 for row in rows if "id" in row)
+    kept = [row for row in rows if "id" in row or ("status" in row and (room := room - len(_dump(row)) - 1) >= 0)]
+    return kept, [LEFT_OUT.format(count=len(rows) - len(kept))]

@@ -6,12 +6,18 @@ from collections.abc import Iterable
 from typing import Any, TypeGuard
 
 CONTAINERS = (dict, list)
-_TYPES = frozenset(CONTAINERS)
+_CONTAINERS = frozenset(CONTAINERS)
+_NOT_PLAIN = frozenset({*CONTAINERS, float})
 
 
 def is_flat(values: Iterable[Any]) -> bool:
     """Whether none of the values is an object or an array. JSON gives exact types, so this runs without a loop."""
-    return _TYPES.isdisjoint(map(type, values))
+    return _CONTAINERS.isdisjoint(map(type, values))
+
+
+def is_plain(values: Iterable[Any]) -> bool:
+    """Whether all values are texts, whole numbers, booleans or null; a float may be infinite."""
+    return _NOT_PLAIN.isdisjoint(map(type, values))
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:

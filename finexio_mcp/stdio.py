@@ -17,9 +17,6 @@ from finexio_mcp.server import build_server
 from finexio_mcp.settings import Settings
 from finexio_mcp.wire import standard_streams
 
-DRAIN_SECONDS = 80.0
-"""Longer than any write; a host that loses patience earlier kills us."""
-
 
 async def serve(settings: Settings) -> None:
     """Serve one client."""
@@ -31,7 +28,7 @@ async def serve(settings: Settings) -> None:
 
         tasks.start_soon(_leave_on_signal, engine)
         server = build_server(settings, lifespan=shared)
-        async with standard_streams() as (reading, writing):
+        async with standard_streams(at_end=engine.drain) as (reading, writing):
             await server.run(reading, writing, server.create_initialization_options())
         tasks.cancel_scope.cancel()
 
@@ -42,7 +39,7 @@ async def _leave_on_signal(engine: Engine) -> None:
         return
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            await engine.drain(DRAIN_SECONDS)
+            await engine.drain()
             with anyio.move_on_after(2.0):
                 await engine.aclose()
             sys.stderr.flush()

@@ -11,7 +11,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, cast
 
 import anyio
@@ -25,8 +25,9 @@ SAFE_WRITE = min(4096, select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 512)
 class Lines:
     """Lines of text from a descriptor, as the SDK's transport iterates over them."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, at_end: Callable[[], Awaitable[None]]) -> None:
         self._descriptor = descriptor
+        self._at_end = at_end
 
     async def __aiter__(self) -> AsyncIterator[str]:
         pending = bytearray()
@@ -43,6 +44,8 @@ class Lines:
                     yield line.decode("utf-8", errors="replace")
         if pending:
             yield pending.decode("utf-8", errors="replace")
+        # The SDK cancels what runs once its input has ended.
+        await self._at_end()
 
 
 class Output:
@@ -112,8 +115,12 @@ def _taken(descriptor: int, stand_in: int) -> Generator[int]:
 
 
 @contextlib.asynccontextmanager
-async def standard_streams() -> AsyncGenerator[tuple[Any, Any]]:
-    """The two streams that the SDK's server runs on. What prints meanwhile prints to stderr."""
+async def standard_streams(at_end: Callable[[], Awaitable[None]]) -> AsyncGenerator[tuple[Any, Any]]:
+    """The two streams that the SDK's server runs on. What prints meanwhile prints to stderr.
+
+    Args:
+        at_end: Awaited between the end of the input and telling the server of it.
+    """
     if sys.platform == "win32" or not (_can_be_waited_for(0) and _can_be_waited_for(1)):
         async with stdio_server() as streams:
             yield streams
@@ -125,5 +132,5 @@ async def standard_streams() -> AsyncGenerator[tuple[Any, Any]]:
         _taken(1, 2) as target,
         contextlib.closing(Output(target)) as output,
     ):
-        async with stdio_server(cast(Any, Lines(source)), cast(Any, output)) as streams:
+        async with stdio_server(cast(Any, Lines(source, at_end)), cast(Any, output)) as streams:
             yield streams

@@ -91,6 +91,8 @@ class FinexioClient:
         self._chance = chance
         self._rate = RateLimit(settings.rate, settings.rate_burst, self._clock)
         self._budget = RetryBudget()
+        self.secrets: tuple[str, ...] = ()
+        """What was signed in with last, for those who make sure that it does not come back."""
         self._base = httpx2.URL(settings.api_url)
         self._base_path = self._base.raw_path.decode().rstrip("/")
 
@@ -233,13 +235,15 @@ class FinexioClient:
         credentials = self._settings.credentials()
         if credentials is None:
             raise NotConfigured(f"This server has no Finexio credentials: {self._settings.missing_credentials()}.")
-        pair = f"{credentials.username}:{credentials.password.get_secret_value()}".encode()
+        password = credentials.password.get_secret_value()
+        token = base64.b64encode(f"{credentials.username}:{password}".encode()).decode()
+        self.secrets = (password, token)
         raw_path = f"{'' if at_host_root else self._base_path}{request.target}"
         url = self._base.copy_with(raw_path=raw_path.encode())
         if url.raw_path != raw_path.encode():
             raise ValueError("the address was changed on its way out")
         headers = {
-            "Authorization": f"Basic {base64.b64encode(pair).decode()}",
+            "Authorization": f"Basic {token}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": "finexio-mcp",

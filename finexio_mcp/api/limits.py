@@ -12,7 +12,7 @@ class RateLimit:
         self._interval = 1.0 / per_second if per_second else 0.0
         self._slack = self._interval * (burst - 1)
         self._clock = clock
-        self._next = clock.monotonic()
+        self._next = clock.monotonic() - self._slack
 
     async def wait(self) -> None:
         """Wait for a turn."""

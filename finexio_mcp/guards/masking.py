@@ -12,6 +12,7 @@ person in the history.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Collection, Iterator
@@ -21,12 +22,13 @@ from functools import lru_cache
 from typing import Any
 
 from finexio_mcp.guards.cleaning import clean
-from finexio_mcp.shapes import CONTAINERS, is_array, is_flat, is_object
+from finexio_mcp.shapes import CONTAINERS, is_array, is_object, is_plain
 
 MAX_DEPTH = 40
 MAX_SHAPES = 1_000
 TOO_DEEP = "(nested too deeply)"
 HIDDEN = "****"
+UNSAID = "is not accepted; the reason is not repeated here, since it may hold the value"
 CHANGED = " (changed)"
 
 TEXT_LIMIT = 500
@@ -54,6 +56,7 @@ class Kind(Enum):
 
 
 HARMLESS = frozenset({Kind.PLAIN, Kind.AMOUNT, Kind.URL})
+SECRECY = [*(kind for kind in Kind if kind not in {Kind.NUMBER, Kind.PASSWORD}), Kind.NUMBER, Kind.PASSWORD]
 ENDINGS = (
     ("account", "number"),
     ("routing", "number"),
@@ -237,6 +240,14 @@ class Mask:
         safe = _mask_context(clean(sentence, limit=NOTE_LIMIT, single_line=True))
         return clean(_mask_values(safe, secrets) if secrets else safe, limit=limit)
 
+    def problem(self, field: str, sentence: str, secrets: Secrets, limit: int = 200) -> str:
+        """A sentence about one field. What is said about a sensitive one may repeat what is stored in it."""
+        kind = max((self._kind(part) for part in re.split(r"[.\[\]]", field)), key=SECRECY.index)
+        if kind is Kind.PASSWORD:
+            return UNSAID
+        text = self.text(sentence, secrets, limit)
+        return LONG_NUMBER.sub(lambda match: mask(match[0]), text) if kind is Kind.NUMBER else text
+
     def shape_of(self, record: dict[str, Any]) -> tuple[_Shape, Kind | None]:
         """What a record's names say, and what one of them says about its siblings."""
         shape = self._shape(record)
@@ -261,7 +272,7 @@ class View:
             and "\\" not in text
             and text.isascii()
             and self._mask.shape_of(record)[0].harmless
-            and is_flat(record.values())
+            and is_plain(record.values())
         )
 
     def shown(self, value: Any, kind: Kind = Kind.PLAIN, depth: int = 0) -> Any:
@@ -274,7 +285,8 @@ class View:
             return [self.shown(item, kind, depth + 1) for item in value] if depth < MAX_DEPTH else TOO_DEEP
         if type(value) is int and self._secrets and kind is not Kind.AMOUNT:
             return _shown_number(value, self._secrets)
-        return value
+        # 1e400 is JSON and infinite; no JSON can hold what it becomes.
+        return None if isinstance(value, float) and not math.isfinite(value) else value
 
     def _object(self, record: dict[str, Any], outer: Kind, depth: int) -> dict[str, Any]:
         shape, named = self._mask.shape_of(record)
@@ -438,6 +450,7 @@ TELLING = re.compile(
 )
 NUMBER = re.compile(r"\d(?:[ \-./,_]?\d)*")
 LEAST_ACCOUNT = 5
+LONG_NUMBER = re.compile(rf"\d(?:[ \-./_]?\d){{{LEAST_ACCOUNT - 1},}}")
 DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})")
 MONEY = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+\.\d{2}")
 OTHER_NUMBER = re.compile(

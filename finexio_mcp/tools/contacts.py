@@ -165,8 +165,13 @@ def _tell_total(answer: Any) -> str | None:
     return f"This supplier now has {len(answer)} contacts." if is_array(answer) else None
 
 
-def _true(_answer: Any, _arguments: dict[str, Any]) -> Any:
-    return True
+def _deleted(answer: Any, _arguments: dict[str, Any]) -> Any:
+    """Documented is `true`; an empty answer says as much. Anything else does not."""
+    return True if answer in (None, True) else None
+
+
+def _has_its_reference(record: dict[str, Any], arguments: dict[str, Any]) -> bool:
+    return record.get("external_reference_id") in {arguments["id"], arguments.get("external_reference_id")}
 
 
 CONTACTS_ROUTE = "/counterparties/suppliers/{supplier_id}/contacts"
@@ -198,7 +203,7 @@ DELETE_CONTACT = ToolSpec(
     arguments=DeleteContact,
     record=CONTACT,
     before=Lookup(route=f"GET {CONTACTS_ROUTE}", resolve=_address),
-    to_record=_true,
+    to_record=_deleted,
     source="Finexio API v2, DELETE /counterparties/suppliers/{id}/contacts/{external_reference_id}",
 )
 
@@ -223,5 +228,6 @@ UPDATE_CONTACT = ToolSpec(
     arguments=UpdateContact,
     record=CONTACT,
     before=Lookup(route=f"GET {CONTACTS_ROUTE}", resolve=_overlay),
+    is_it=_has_its_reference,
     source="Finexio API v2, PUT /counterparties/suppliers/{id}/contacts/{external_reference_id}",
 )

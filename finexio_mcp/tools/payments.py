@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from finexio_mcp.errors import Unreadable
 from finexio_mcp.shapes import is_array, is_object
 from finexio_mcp.tools.fields import Id, ListArguments, Moment, ReadArguments, Status, Text100
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, ToolSpec
@@ -101,8 +102,10 @@ class GetImages(Arguments):
 
 def _images(answer: Any) -> list[Any]:
     """One link, several, or one of the three ways in which Finexio says that there is none."""
-    found = answer if is_array(answer) else [answer]
-    return [image for image in found if is_object(image) and image.get("check_image_url")]
+    found = answer if is_array(answer) else [answer] if answer else []
+    if answer is None or not all(is_object(image) and "check_image_url" in image for image in found if image != {}):
+        raise Unreadable("Finexio's answer shows neither images nor that there are none. Call again later.")
+    return [image for image in found if image.get("check_image_url")]
 
 
 def _first_image(answer: Any, _arguments: dict[str, Any]) -> Any:

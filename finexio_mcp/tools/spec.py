@@ -78,6 +78,11 @@ class Record:
             raise ValueError(f"core fields that the record does not have: {sorted(strangers)}")
 
 
+def _has_its_id(record: dict[str, Json], arguments: dict[str, Json]) -> bool:
+    """A record that has an id, and the one that was asked for."""
+    return bool(record.get("id")) and record["id"] == arguments.get("id", record["id"])
+
+
 class Listing(Enum):
     """How a list arrives."""
 
@@ -136,6 +141,8 @@ class ToolSpec:
     before: Lookup | None = None
     to_rows: Callable[[Json], list[Json]] | None = None
     to_record: Callable[[Json, dict[str, Json]], Json] | None = None
+    is_it: Callable[[dict[str, Json], dict[str, Json]], bool] = _has_its_id
+    """Whether a record that answers a write is the one that was written."""
     notice: Callable[[Json], str | None] | None = None
     """A sentence about an answer that the record alone does not tell."""
     after: str | None = None
@@ -168,11 +175,6 @@ class ToolSpec:
     def paged(self) -> bool:
         """Whether the caller gets cursors."""
         return self.listing is not None and "next_cursor" in self.arguments.model_fields
-
-    @property
-    def empty_is_success(self) -> bool:
-        """Whether an empty 2xx says that a write was done."""
-        return self.method == "DELETE" or self.after is not None
 
     @cached_property
     def local_names(self) -> frozenset[str]:

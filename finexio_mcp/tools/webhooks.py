@@ -120,8 +120,9 @@ def _explain_one_per_event(error: FinexioError, arguments: dict[str, Any]) -> st
     return None
 
 
-def _deleted(_answer: Any, arguments: dict[str, Any]) -> Any:
-    return {"id": arguments["id"], "deleted": True}
+def _deleted(answer: Any, arguments: dict[str, Any]) -> Any:
+    """Documented is an empty answer. Words may say anything."""
+    return {"id": arguments["id"], "deleted": True} if answer in (None, True) else None
 
 
 CREATE_WEBHOOK = ToolSpec(

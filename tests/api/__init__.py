@@ -1,0 +1,1 @@
+"""Calls as a client makes them, and the client for Finexio beneath them."""

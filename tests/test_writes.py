@@ -1,0 +1,832 @@
+"""Writes as a client makes them: sent once, never claimed without proof, and explained when they fail."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import anyio
+import httpx2
+import pytest
+
+from finexio_mcp.clock import Clock
+from finexio_mcp.simulator import Fault, Simulator
+from tests.calls import (
+    CONTACT,
+    CREATE_CONTACT,
+    CREATE_COUNTERPARTY,
+    CREATE_WEBHOOK,
+    DELETE_CONTACT,
+    DELETE_WEBHOOK,
+    HOOK,
+    PATCH_COUNTERPARTY,
+    PATCH_WEBHOOK,
+    PAY,
+    REFERENCE,
+    REPLACE_WEBHOOK,
+    SUPPLIER,
+    UPDATE_CONTACT,
+    WEBHOOK,
+    WRITES,
+    Content,
+    FakeClock,
+    LateClock,
+    Reply,
+    Silent,
+    Upstream,
+    ask,
+    changes,
+    connect_at,
+    invoice,
+    office,
+    office_for,
+    reply,
+)
+from tests.conftest import ERAS, Era, connect
+
+pytestmark = pytest.mark.parametrize("era", ERAS)
+every_write = pytest.mark.parametrize("tool", WRITES)
+
+Outcome = tuple[str, str | None, bool | None, int]
+
+
+def outcome(content: Content, sent: int) -> Outcome:
+    """Status, error code, whether it may have happened, and how many requests could have changed something."""
+    error = content.get("error", {})
+    return content["status"], error.get("code"), error.get("may_have_happened"), sent
+
+
+class Doorway(httpx2.AsyncBaseTransport):
+    """Leads to whichever office stands behind it now, so that one connection can see many."""
+
+    def __init__(self, sim: Simulator) -> None:
+        self.sim = sim
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return await self.sim.transport().handle_async_request(request)
+
+
+async def outcomes_of(tool: str, faults: dict[str, Fault], era: Era, clock: Clock | None = None) -> dict[str, Outcome]:
+    """What `tool` answers under each of the faults, which meet every request that could change something."""
+    seen: dict[str, Outcome] = {}
+    door = Doorway(office_for(tool))
+    async with connect_at(clock or FakeClock(), door, era) as client:
+        for name, fault in faults.items():
+            door.sim = office_for(tool)
+            door.sim.quirks.webhook_put_empty = False
+            door.sim.fault(fault, times=None, match=lambda request: request.method != "GET")
+            seen[name] = outcome(await ask(client, tool, WRITES[tool]), len(changes(door.sim)))
+    return seen
+
+
+# What every write does -----------------------------------------------------------
+
+
+@every_write
+async def test_a_write_that_finexio_takes_is_confirmed_and_sent_once(tool: str, era: Era) -> None:
+    """Ours: `confirmed` means that the journal holds exactly one request, and an effect of it."""
+    sim = office_for(tool)
+
+    async with connect(sim, era) as client:
+        content = await ask(client, tool, WRITES[tool])
+
+    (request,) = changes(sim)
+    assert outcome(content, 1) == ("confirmed", None, None, 1)
+    assert content["op_id"].startswith("op_")
+    assert content["result"] is not None
+    assert request.index in {effect.request for effect in sim.journal.effects}
+
+
+NO_ANSWER_TO_TRUST = {
+    **{f"status {status}": Fault(status=status) for status in (301, 302, 307, 308, 408, 409, 425, 500, 502, 503, 504)},
+    "502 after the effect": Fault(status=502, takes_effect=True),
+    "redirected elsewhere": Fault(status=307, headers={"Location": "http://simulator.invalid/v2/elsewhere/"}),
+    "reset before the effect": Fault(reset="before_effect"),
+    "reset after the effect": Fault(reset="after_effect"),
+    "closed without a word": Fault(reset="after_effect", orderly=True),
+    "answer lost": Fault(lost_answer=True),
+    "lands an hour later": Fault(lands_after=timedelta(hours=1)),
+    "an HTML page": Fault(body=b"<html>Welcome</html>"),
+    "half of the JSON": Fault(body=b'{"id": "x'),
+    "not a number": Fault(body=b'{"id": NaN}'),
+    "nested without end": Fault(body=b"[" * 100_000),
+    "longer than 10 MB": Fault(body=b'"' + b"x" * 10_000_001 + b'"'),
+}
+
+
+@every_write
+async def test_a_write_whose_answer_cannot_be_trusted_is_in_doubt_and_never_sent_again(tool: str, era: Era) -> None:
+    """Ours: after the first byte, everything but a clear answer may have happened; at most one request ever leaves."""
+    seen = await outcomes_of(tool, NO_ANSWER_TO_TRUST, era)
+
+    assert seen == dict.fromkeys(NO_ANSWER_TO_TRUST, ("in_doubt", "in_doubt", True, 1))
+
+
+@pytest.mark.parametrize("tool", [tool for tool in WRITES if tool != DELETE_WEBHOOK])
+async def test_a_write_whose_answer_breaks_off_is_in_doubt(tool: str, era: Era) -> None:
+    """Ours: half an answer is none. (A deleted webhook is answered without a body.)"""
+    seen = await outcomes_of(tool, {"truncated": Fault(truncate_at=2)}, era)
+
+    assert seen == {"truncated": ("in_doubt", "in_doubt", True, 1)}
+
+
+REFUSALS: dict[int, str] = {
+    400: "rejected",
+    401: "not_authorized",
+    403: "permission_denied",
+    404: "not_found",
+    413: "rejected",
+    415: "rejected",
+    422: "rejected",
+}
+
+
+@every_write
+async def test_a_write_that_finexio_refuses_is_rejected_and_did_not_happen(tool: str, era: Era) -> None:
+    """Ours: a clear refusal of the only attempt says that nothing happened."""
+    faults = {str(status): Fault(status=status, body=b'{"detail": "No."}') for status in REFUSALS}
+
+    seen = await outcomes_of(tool, faults, era)
+
+    assert seen == {str(status): ("rejected", code, False, 1) for status, code in REFUSALS.items()}
+
+
+@every_write
+async def test_a_write_turned_away_for_its_pace_was_not_executed_and_is_not_repeated(tool: str, era: Era) -> None:
+    """Ours: 429 stands in front of Finexio's own work; the caller is told when to come back."""
+    sim, clock = office_for(tool), FakeClock()
+    sim.fault(
+        Fault(status=429, headers={"Retry-After": "7"}), times=None, match=lambda request: request.method != "GET"
+    )
+
+    async with connect_at(clock, sim, era) as client:
+        content = await ask(client, tool, WRITES[tool])
+
+    assert outcome(content, len(changes(sim))) == ("not_executed", "not_executed", False, 1)
+    assert (content["error"]["retry_after_s"], content["error"]["retryable"], clock.slept) == (7.0, True, [])
+
+
+@every_write
+async def test_a_write_that_never_connected_is_sent_again_twice_at_most(tool: str, era: Era) -> None:
+    """Ours: with proof that nothing left, two more attempts; then it was not executed."""
+    refused, silent = Fault(connect_error=True), Fault(connect_timeout=True)
+    reached, unreachable = office_for(tool), office_for(tool)
+    for fault in (refused, silent):
+        reached.fault(fault, match=lambda request: request.method != "GET")
+    for fault in (refused, silent, silent, refused, refused):
+        unreachable.fault(fault, match=lambda request: request.method != "GET")
+    door = Doorway(reached)
+
+    async with connect_at(FakeClock(), door, era) as client:
+        taken = await ask(client, tool, WRITES[tool])
+        door.sim = unreachable
+        given_up = await ask(client, tool, WRITES[tool])
+
+    assert outcome(taken, len(changes(reached))) == ("confirmed", None, None, 1)
+    assert outcome(given_up, len(changes(unreachable))) == ("not_executed", "not_executed", False, 0)
+    assert given_up["error"]["retryable"] is True
+    assert unreachable.faults_left == 2, "three attempts in all"
+
+
+CONTACTS = [{"id": CONTACT, "external_reference_id": REFERENCE, "name": "Rae Lund", "primary": True}]
+
+UNPROVEN = (
+    httpx2.ConnectError("refused"),
+    httpx2.ConnectTimeout("slow"),
+    httpx2.PoolTimeout("busy"),
+    httpx2.WriteError("broken pipe"),
+    RuntimeError("secret detail"),
+    ValueError("secret detail"),
+)
+
+
+@every_write
+async def test_without_trace_events_nothing_is_proven_and_one_attempt_stays_in_doubt(tool: str, era: Era) -> None:
+    """Ours: a transport that does not tell its steps cannot show that nothing left; nor can a fault of our own."""
+    failures = iter(UNPROVEN)
+
+    def respond(request: httpx2.Request) -> Reply:
+        return reply(200, CONTACTS) if request.method == "GET" else next(failures)
+
+    upstream = Upstream(respond)
+
+    async with connect_at(FakeClock(), upstream, era) as client:
+        contents = [await ask(client, tool, WRITES[tool]) for _ in UNPROVEN]
+
+    sent = sum(request.method != "GET" for request in upstream.requests)
+    assert [outcome(content, 1) for content in contents] == [("in_doubt", "in_doubt", True, 1)] * len(UNPROVEN)
+    assert sent == len(UNPROVEN), "each was sent once"
+    assert "secret" not in str(contents)
+
+
+@pytest.mark.parametrize("tool", [tool for tool in WRITES if tool not in {UPDATE_CONTACT, DELETE_CONTACT}])
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("connection.connect_tcp.started", ("not_executed", "not_executed", False, 0)),
+        ("http11.send_request_headers.started", ("in_doubt", "in_doubt", True, 0)),
+    ],
+)
+async def test_a_write_out_of_time_is_in_doubt_only_if_something_left(
+    tool: str, step: str, expected: Outcome, era: Era
+) -> None:
+    """Ours: before the connection stands, a deadline proves that nothing happened; later it proves nothing."""
+    async with connect_at(LateClock(), Silent(step), era) as client:
+        content = await ask(client, tool, WRITES[tool])
+
+    assert outcome(content, 0) == expected
+
+
+@every_write
+async def test_a_write_with_bad_arguments_leaves_nothing_and_says_so(tool: str, era: Era) -> None:
+    """Ours: every answer of a write carries status, op_id and result, a refused one too."""
+    sim = office_for(tool)
+
+    async with connect(sim, era) as client:
+        content = await ask(client, tool, WRITES[tool], no_such_argument=1)
+
+    assert outcome(content, len(sim.journal.requests)) == ("rejected", "invalid_arguments", False, 0)
+    assert content["error"]["fields"][0]["field"] == "no_such_argument"
+    assert {"op_id", "result"} < content.keys()
+
+
+@every_write
+async def test_bad_credentials_reject_a_write_and_name_the_settings(tool: str, era: Era) -> None:
+    """Documented: Finexio answers bad credentials with a 403 before it looks at anything."""
+    sim = office_for(tool)
+
+    async with connect(sim, era, FINEXIO_PASSWORD="not it") as client:
+        content = await ask(client, tool, WRITES[tool])
+
+    assert len(sim.journal.requests) == 1
+    assert outcome(content, 1) == ("rejected", "not_authorized", False, 1)
+    assert "FINEXIO_USERNAME and FINEXIO_PASSWORD" in content["error"]["message"]
+
+
+async def test_a_caller_that_leaves_does_not_cut_a_write_in_half(era: Era, caplog: pytest.LogCaptureFixture) -> None:
+    """Ours: the send belongs to the server; its outcome is logged under its op_id even if nobody waits for it."""
+    caplog.set_level("INFO", "finexio_mcp.calls")
+    arrived, may_answer, sim = anyio.Event(), anyio.Event(), office()
+
+    class Slow(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            answer = await sim.transport().handle_async_request(request)
+            arrived.set()
+            await may_answer.wait()
+            return answer
+
+    with anyio.fail_after(5):
+        async with connect_at(FakeClock(), Slow(), era) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, client, PAY, WRITES[PAY])
+            await arrived.wait()
+            tasks.cancel_scope.cancel()
+            may_answer.set()
+
+    (request,) = changes(sim)
+    assert request.status == 201
+    assert [record.message for record in caplog.records if f"{PAY} confirmed op_" in record.message]
+
+
+# A batch -------------------------------------------------------------------------
+
+THREE = [invoice("A-1", 10_00), invoice("A-2", 20_00), invoice("A-3", 30_00)]
+
+
+def stored(row: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """What Finexio would answer for an invoice."""
+    return {"id": f"id-{row['invoice_number']}", **row, "currency": "USD", "payment_id": None, **changed}
+
+
+async def pay(answer: Any, era: Era, invoices: list[dict[str, Any]] = THREE, status: int = 201) -> Content:
+    async with connect(Upstream(reply(status, answer)), era) as client:
+        return await ask(client, PAY, {"invoices": invoices})
+
+
+def row_states(content: Content) -> dict[str, tuple[str | None, str]]:
+    """Invoice number to id and status, the call's own where a row has none."""
+    return {row["invoice_number"]: (row.get("id"), row.get("status", content["status"])) for row in content["result"]}
+
+
+async def test_a_paid_batch_has_a_row_per_invoice_with_its_core_fields(era: Era) -> None:
+    """Ours: who paid what is in the answer, and nothing says that money has moved yet."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        content = await ask(client, PAY, {"invoices": THREE})
+
+    assert [row["invoice_number"] for row in content["result"]] == ["A-1", "A-2", "A-3"]
+    assert all(sim.invoices[row["id"]]["amount_cents"] == row["amount_cents"] for row in content["result"])
+    assert content["result"][0].keys() == {
+        "id",
+        "invoice_number",
+        "amount_cents",
+        "currency",
+        "invoice_date",
+        "originating_counterparty_id",
+        "created",
+    }
+    assert content["notices"] == ["Accepted by Finexio; payments follow by themselves. Not yet paid."]
+
+
+@pytest.mark.parametrize("order", [[2, 0, 1], [2, 1, 0], [0, 1, 2]], ids=["rotated", "backwards", "as sent"])
+async def test_rows_keep_the_callers_order_and_get_their_own_ids(order: list[int], era: Era) -> None:
+    """Ours: an id is matched by buyer, supplier, number and amount, never by position."""
+    content = await pay([stored(THREE[index]) for index in order], era)
+
+    assert content["status"] == "confirmed"
+    assert [(row["invoice_number"], row["id"]) for row in content["result"]] == [
+        ("A-1", "id-A-1"),
+        ("A-2", "id-A-2"),
+        ("A-3", "id-A-3"),
+    ]
+
+
+DOUBTFUL_ROWS: dict[str, Any] = {
+    "left out": None,
+    "without an id": stored(THREE[1], id=None),
+    "with another amount": stored(THREE[1], amount_cents=2_00),
+    "of another buyer": stored(THREE[1], originating_counterparty_id="buyer-2"),
+    "of another supplier": stored(THREE[1], receiving_counterparty_id="supplier-2"),
+    "with another number": stored(THREE[1], invoice_number="A-22"),
+    "no object": "A-2",
+}
+
+
+@pytest.mark.parametrize("second", DOUBTFUL_ROWS.values(), ids=DOUBTFUL_ROWS.keys())
+async def test_a_row_that_the_answer_does_not_show_as_sent_is_in_doubt(second: Any, era: Era) -> None:
+    """Ours: of an accepted batch, only the rows that came back with an id as they were sent are confirmed."""
+    answer = [stored(THREE[0]), *([second] if second else []), stored(THREE[2])]
+
+    content = await pay(answer, era)
+
+    assert outcome(content, 1) == ("in_doubt", "in_doubt", True, 1)
+    assert row_states(content) == {
+        "A-1": ("id-A-1", "confirmed"),
+        "A-2": (None, "in_doubt"),
+        "A-3": ("id-A-3", "confirmed"),
+    }
+
+
+async def test_numbers_written_another_way_are_still_the_same_invoice(era: Era) -> None:
+    """Ours: case, blanks and the type of an amount may come back otherwise."""
+    sent = [invoice("ab  12", 10_00)]
+
+    content = await pay([stored(sent[0], invoice_number="AB 12", amount_cents="1000")], era, sent)
+
+    assert (content["status"], content["result"][0]["id"]) == ("confirmed", "id-ab  12")
+
+
+async def test_one_object_instead_of_an_array_confirms_the_one_it_shows(era: Era) -> None:
+    """Documented: the description says one invoice where the guide prints an array."""
+    alone = await pay(stored(THREE[0]), era, THREE[:1])
+    first_of_three = await pay(stored(THREE[0]), era)
+
+    assert row_states(alone) == {"A-1": ("id-A-1", "confirmed")}
+    assert row_states(first_of_three) == {
+        "A-1": ("id-A-1", "confirmed"),
+        "A-2": (None, "in_doubt"),
+        "A-3": (None, "in_doubt"),
+    }
+
+
+async def test_invoices_that_were_not_in_the_call_are_left_out_with_a_notice(era: Era) -> None:
+    """Ours: an answer has the caller's rows; strangers in it are mentioned, not shown."""
+    content = await pay([stored(invoice("B-9")), *map(stored, THREE)], era)
+
+    assert content["status"] == "confirmed"
+    assert [row["invoice_number"] for row in content["result"]] == ["A-1", "A-2", "A-3"]
+    assert any("not in this call" in notice for notice in content["notices"])
+
+
+@pytest.mark.parametrize(
+    "answer", [[], {}, None, "accepted", 1, [[]], [None], {"results": []}], ids=lambda answer: repr(answer)
+)
+async def test_an_accepted_batch_without_its_invoices_is_in_doubt(answer: Any, era: Era) -> None:
+    """Ours: 201 says that the batch was taken; only ids say what became of each invoice."""
+    content = await pay(answer, era)
+
+    assert outcome(content, 1) == ("in_doubt", "in_doubt", True, 1)
+    assert {state for _, state in row_states(content).values()} == {"in_doubt"}
+
+
+async def test_a_refused_batch_rejects_only_the_rows_that_have_a_reason(era: Era) -> None:
+    """Ours: whether Finexio keeps the good rows of a batch that it refuses is not documented."""
+    sim = office()
+    batch = [
+        invoice("A-1"),
+        invoice("A-2", originating_counterparty_id=SUPPLIER, receiving_counterparty_id="x"),
+        invoice("A-3", receiving_counterparty_id="nobody"),
+    ]
+
+    async with connect(sim, era) as client:
+        content = await ask(client, PAY, {"invoices": batch})
+
+    assert outcome(content, len(changes(sim))) == ("in_doubt", "rejected", True, 1)
+    assert row_states(content) == {"A-1": (None, "in_doubt"), "A-2": (None, "rejected"), "A-3": (None, "rejected")}
+    assert {problem["field"] for problem in content["error"]["fields"]} == {
+        "invoices[1].originating_counterparty_id",
+        "invoices[1].receiving_counterparty_id",
+        "invoices[2].receiving_counterparty_id",
+    }
+
+
+async def test_good_rows_of_a_refused_batch_may_have_been_taken(era: Era) -> None:
+    """Ours: should Finexio take them, our answer was not wrong."""
+    sim = office()
+    sim.quirks.batch_atomic = False
+
+    async with connect(sim, era) as client:
+        content = await ask(client, PAY, {"invoices": [invoice("A-1"), invoice("A-2", receiving_counterparty_id="x")]})
+
+    assert [row["invoice_number"] for row in sim.invoices.values()] == ["OLD-1", "A-1"]
+    assert row_states(content) == {"A-1": (None, "in_doubt"), "A-2": (None, "rejected")}
+
+
+@pytest.mark.parametrize(
+    "body", [{"detail": "No."}, ["No."], {"non_field_errors": ["No."]}, "No.", None], ids=lambda body: repr(body)
+)
+async def test_a_refusal_that_names_no_row_leaves_every_row_of_several_in_doubt(body: Any, era: Era) -> None:
+    """Ours: without reasons row by row there is nothing that could be called rejected."""
+    content = await pay(body, era, status=400)
+
+    assert outcome(content, 1) == ("in_doubt", "rejected", True, 1)
+    assert {state for _, state in row_states(content).values()} == {"in_doubt"}
+
+
+async def test_a_refused_invoice_that_was_alone_is_rejected(era: Era) -> None:
+    """Ours: with one row there is no doubt which one was refused."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        await ask(client, PAY, WRITES[PAY])
+        content = await ask(client, PAY, WRITES[PAY])
+
+    assert outcome(content, 1) == ("rejected", "rejected", False, 1)
+    assert content["error"]["fields"][0]["field"] == "invoices[0].invoice_number"
+    assert row_states(content) == {"HP-1": (None, "rejected")}
+
+
+async def test_a_refusal_without_a_reason_hints_at_a_duplicate(era: Era) -> None:
+    """Ours: Finexio's duplicate rule may answer with nothing that names it."""
+    content = await pay(None, era, THREE[:1], status=400)
+
+    assert "may already exist" in content["error"]["message"]
+
+
+async def test_repeating_the_same_call_pays_again_in_this_version(era: Era) -> None:
+    """Known gap: without a ledger, only Finexio's own duplicate rule keeps a repeated call from paying twice."""
+    upstream = Upstream(reply(201, [stored(THREE[0])]))
+
+    async with connect(upstream, era) as client:
+        first = await ask(client, PAY, {"invoices": THREE[:1]})
+        second = await ask(client, PAY, {"invoices": THREE[:1]})
+
+    assert (first["status"], second["status"], len(upstream.requests)) == ("confirmed", "confirmed", 2)
+
+
+# Counterparties ------------------------------------------------------------------
+
+
+async def test_a_created_supplier_comes_back_whole(era: Era) -> None:
+    """Documented: `internal_id` is upper-cased by Finexio."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        content = await ask(client, CREATE_COUNTERPARTY, name="Quay Rope Co", type="supplier", internal_id="quay-9")
+
+    assert content["result"]["id"] in sim.suppliers
+    assert (content["result"]["internal_id"], content["result"]["type"]) == ("QUAY-9", "Supplier")
+
+
+async def test_a_cleared_field_travels_as_an_empty_text(era: Era) -> None:
+    """Ours: `null` counts as absent, so `clear` is how a field is emptied."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        await ask(client, PATCH_COUNTERPARTY, id=SUPPLIER, clear=["notes", "remit_email"], payment_terms=None)
+
+    assert changes(sim)[0].body == {"notes": "", "remit_email": ""}
+
+
+async def test_a_missing_permission_is_explained_and_is_not_taken_for_bad_credentials(era: Era) -> None:
+    """Documented: changing bank details needs a permission of its own."""
+    sim = office()
+    sim.quirks.bank_update_permitted = False
+
+    async with connect(sim, era) as client:
+        content = await ask(client, PATCH_COUNTERPARTY, id=SUPPLIER, bank_account_number="000123456789")
+
+    assert outcome(content, len(changes(sim))) == ("rejected", "permission_denied", False, 1)
+    assert "bank_account_number needs a permission" in content["error"]["message"]
+
+
+# Contacts ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [CONTACT, REFERENCE], ids=["by id", "by reference"])
+@pytest.mark.parametrize("tool", [UPDATE_CONTACT, DELETE_CONTACT])
+async def test_a_contact_is_found_by_its_id_and_by_its_reference(tool: str, key: str, era: Era) -> None:
+    """Documented: the path takes the reference alone; agents naturally hold the id."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        content = await ask(client, tool, {**WRITES[tool], "id": key})
+
+    assert content["status"] == "confirmed"
+    assert changes(sim)[0].path == f"/v2/counterparties/suppliers/{SUPPLIER}/contacts/{REFERENCE}"
+
+
+async def test_a_reference_wins_over_an_id_that_reads_the_same(era: Era) -> None:
+    """Ours: of two contacts that one word could mean, the one with the reference is meant."""
+    sim = office()
+    sim.add_contact(SUPPLIER, id="c-9", external_reference_id=CONTACT, name="Namesake")
+
+    async with connect(sim, era) as client:
+        await ask(client, DELETE_CONTACT, supplier_id=SUPPLIER, id=CONTACT)
+
+    assert [contact["name"] for contact in sim.suppliers[SUPPLIER]["contacts"]] == ["Rae Lund"]
+
+
+@pytest.mark.parametrize("reference", [None, ""])
+@pytest.mark.parametrize("tool", [UPDATE_CONTACT, DELETE_CONTACT])
+async def test_a_contact_without_a_reference_cannot_be_changed_and_the_answer_says_why(
+    tool: str, reference: str | None, era: Era
+) -> None:
+    """Documented: the reference is the only key in the path, and old contacts have none."""
+    sim = office()
+    sim.add_contact(SUPPLIER, id="c-9", external_reference_id=reference)
+
+    async with connect(sim, era) as client:
+        content = await ask(client, tool, {**WRITES[tool], "id": "c-9"})
+
+    assert outcome(content, len(changes(sim))) == ("rejected", "rejected", False, 0)
+    assert "external_reference_id" in content["error"]["message"]
+
+
+@pytest.mark.parametrize("tool", [UPDATE_CONTACT, DELETE_CONTACT])
+async def test_a_contact_that_is_not_there_changes_nothing(tool: str, era: Era) -> None:
+    """Ours: an unknown id is looked for first, so nothing is sent for it."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        content = await ask(client, tool, {**WRITES[tool], "id": "nobody"})
+
+    assert outcome(content, len(changes(sim))) == ("rejected", "not_found", False, 0)
+    assert "list_all_finexio_supplier_contacts" in content["error"]["message"]
+
+
+LOOKUPS_THAT_FAIL: dict[str, tuple[Fault, str]] = {
+    "503": (Fault(status=503), "unavailable"),
+    "reset": (Fault(reset="before_effect"), "unavailable"),
+    "refused": (Fault(connect_error=True), "unavailable"),
+    "lost": (Fault(lost_answer=True), "unavailable"),
+    "429": (Fault(status=429), "rate_limited"),
+    "HTML": (Fault(body=b"<html>"), "upstream_unreadable"),
+}
+
+
+@pytest.mark.parametrize("tool", [UPDATE_CONTACT, DELETE_CONTACT])
+async def test_a_change_whose_contact_could_not_be_looked_up_was_not_executed(tool: str, era: Era) -> None:
+    """Ours: looking first is a read; while it fails, nothing that changes anything has left."""
+    sim, seen = office(), dict[str, Outcome]()
+
+    async with connect_at(FakeClock(), sim, era) as client:
+        for name, (fault, _) in LOOKUPS_THAT_FAIL.items():
+            sim.clear_faults()
+            sim.fault(fault, times=None, method="GET")
+            seen[name] = outcome(await ask(client, tool, WRITES[tool]), len(changes(sim)))
+    async with connect_at(LateClock(), Silent(), era) as client:
+        late = await ask(client, tool, WRITES[tool])
+    async with connect(Upstream(RuntimeError("secret detail")), era) as client:
+        broken = await ask(client, tool, WRITES[tool])
+
+    assert seen == {name: ("not_executed", code, False, 0) for name, (_, code) in LOOKUPS_THAT_FAIL.items()}
+    assert outcome(late, 0) == ("not_executed", "timeout", False, 0)
+    assert outcome(broken, 0) == ("not_executed", "internal", False, 0)
+
+
+@pytest.mark.parametrize("reference", ["a/b", "a?b#c", "%2e%2e", "é 漢", "AR desk #1", "+"])
+async def test_a_reference_is_one_segment_of_the_path_whatever_it_holds(reference: str, era: Era) -> None:
+    """Documented: the reference is text of the caller's own choosing."""
+    sim = office()
+    sim.suppliers[SUPPLIER]["contacts"][0]["external_reference_id"] = reference
+
+    async with connect(sim, era) as client:
+        content = await ask(client, DELETE_CONTACT, supplier_id=SUPPLIER, id=CONTACT)
+
+    *before, segment = changes(sim)[0].path.split("/")
+    assert "/".join(before) == f"/v2/counterparties/suppliers/{SUPPLIER}/contacts"
+    assert unquote(segment) == reference
+    # A server that decodes a path before it looks at it cannot find a slash within a segment.
+    assert content["status"] == ("rejected" if "/" in reference else "confirmed")
+
+
+@pytest.mark.parametrize("reference", [".", ".."])
+async def test_a_reference_that_would_climb_out_of_the_path_is_never_sent(reference: str, era: Era) -> None:
+    """Ours: deleting the contact `..` must not delete the supplier."""
+    sim = office()
+    sim.suppliers[SUPPLIER]["contacts"][0]["external_reference_id"] = reference
+
+    async with connect(sim, era) as client:
+        content = await ask(client, DELETE_CONTACT, supplier_id=SUPPLIER, id=CONTACT)
+
+    assert outcome(content, len(changes(sim))) == ("rejected", "invalid_arguments", False, 0)
+
+
+async def test_an_update_keeps_what_it_does_not_mention(era: Era) -> None:
+    """Ours: Finexio replaces a contact whole, so what was left out is sent as it stands."""
+    sim = office()
+    before = dict(sim.suppliers[SUPPLIER]["contacts"][0])
+
+    async with connect(sim, era) as client:
+        content = await ask(
+            client, UPDATE_CONTACT, supplier_id=SUPPLIER, id=CONTACT, primary=False, phone="251-555-0199"
+        )
+
+    assert sim.suppliers[SUPPLIER]["contacts"][0] == before | {"primary": False, "phone": "251-555-0199"}
+    assert content["result"]["email"] == "rae@harbor.example"
+
+
+async def test_an_update_can_empty_a_field_and_rename_the_reference(era: Era) -> None:
+    """Ours: `clear` empties; a new reference goes into the body, the old one into the path."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        await ask(
+            client,
+            UPDATE_CONTACT,
+            supplier_id=SUPPLIER,
+            id=REFERENCE,
+            primary=True,
+            external_reference_id="HP-NEW",
+            clear=["email"],
+        )
+
+    (request,) = changes(sim)
+    assert request.path.endswith(f"/{REFERENCE}")
+    assert (request.body["external_reference_id"], request.body["email"]) == ("HP-NEW", "")
+
+
+async def test_created_contacts_are_the_new_ones_with_the_suppliers_total(era: Era) -> None:
+    """Documented: Finexio answers with the supplier's whole contact list."""
+    sim = office()
+    contacts = [
+        {"primary": False, "external_reference_id": "HP-2", "name": "Ida Moss"},
+        {"primary": False, "name": "Front desk", "email": "desk@harbor.example"},
+    ]
+
+    async with connect(sim, era) as client:
+        content = await ask(client, CREATE_CONTACT, supplier_id=SUPPLIER, contacts=contacts)
+
+    assert [row["name"] for row in content["result"]] == ["Ida Moss", "Front desk"]
+    assert content["notices"] == ["This supplier now has 3 contacts."]
+
+
+async def test_a_contact_like_an_old_one_is_reported_as_the_new_one(era: Era) -> None:
+    """Ours: of two that look the same, the later in the list is the one just created."""
+    sim = office()
+    sim.add_contact(SUPPLIER, id="old", external_reference_id=None, name="Front desk", email="", phone="")
+
+    async with connect(sim, era) as client:
+        content = await ask(client, CREATE_CONTACT, supplier_id=SUPPLIER, primary=False, name="Front desk")
+
+    (row,) = content["result"]
+    assert row["id"] != "old"
+
+
+async def test_contacts_created_without_an_id_are_still_reported(era: Era) -> None:
+    """Documented: contacts may have `id: null`."""
+    sim = office()
+    sim.quirks.created_contact_ids_null = True
+
+    async with connect(sim, era) as client:
+        content = await ask(client, CREATE_CONTACT, WRITES[CREATE_CONTACT])
+
+    assert [row["name"] for row in content["result"]] == ["Ida Moss"]
+
+
+@pytest.mark.parametrize("answer", [[], [CONTACTS[0]], {}, True], ids=lambda answer: repr(answer)[:20])
+async def test_contacts_missing_from_the_answer_are_in_doubt(answer: Any, era: Era) -> None:
+    """Ours: accepted and not shown is no proof that it was stored."""
+    async with connect(Upstream(reply(200, answer)), era) as client:
+        content = await ask(client, CREATE_CONTACT, WRITES[CREATE_CONTACT])
+
+    assert outcome(content, 1) == ("in_doubt", "in_doubt", True, 1)
+
+
+async def test_deleting_a_contact_answers_true(era: Era) -> None:
+    """Documented: the answer is JSON `true`, or nothing at all."""
+    sim = office()
+    silent = Upstream(reply(200, CONTACTS), reply(204))
+
+    async with connect(sim, era) as client:
+        said = await ask(client, DELETE_CONTACT, WRITES[DELETE_CONTACT])
+    async with connect(silent, era) as client:
+        unsaid = await ask(client, DELETE_CONTACT, WRITES[DELETE_CONTACT])
+
+    assert said["result"] is True
+    assert unsaid["result"] is True
+    assert sim.suppliers[SUPPLIER]["contacts"] == []
+
+
+# Webhooks ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tool", [REPLACE_WEBHOOK, PATCH_WEBHOOK])
+@pytest.mark.parametrize("empty", [True, False], ids=["answered empty", "answered with the record"])
+async def test_a_changed_webhook_is_shown_even_if_finexio_answers_empty(tool: str, empty: bool, era: Era) -> None:
+    """Documented: the description declares no body for PUT and PATCH, the library behind it sends one."""
+    sim = office()
+    sim.quirks.webhook_put_empty = empty
+
+    async with connect(sim, era) as client:
+        content = await ask(client, tool, {**WRITES[tool], "payment_status": True})
+
+    assert (content["status"], content["result"]["id"], content["result"]["payment_status"]) == (
+        "confirmed",
+        WEBHOOK,
+        True,
+    )
+    assert len(sim.journal.requests) == (2 if empty else 1)
+
+
+@pytest.mark.parametrize("tool", [REPLACE_WEBHOOK, PATCH_WEBHOOK])
+async def test_a_changed_webhook_that_cannot_be_shown_was_changed_all_the_same(tool: str, era: Era) -> None:
+    """Ours: a look that fails afterwards does not take the change back."""
+    sim = office()
+    sim.fault(Fault(status=404), times=None, method="GET")
+
+    async with connect(sim, era) as client:
+        content = await ask(client, tool, WRITES[tool])
+
+    assert (content["status"], content["result"]) == ("confirmed", {"id": WEBHOOK})
+    assert content["notices"] == ["Changed; the record could not be shown just now."]
+
+
+@pytest.mark.parametrize("tool", [CREATE_WEBHOOK, REPLACE_WEBHOOK, PATCH_WEBHOOK])
+async def test_the_short_event_name_is_sent_in_full_with_a_notice(tool: str, era: Era) -> None:
+    """Documented: prose says `payment.change`, only `payment.changed` is taken."""
+    sim = office_for(tool)
+
+    async with connect(sim, era) as client:
+        content = await ask(client, tool, {**WRITES[tool], "event": "payment.change"})
+
+    assert changes(sim)[0].body["event"] == "payment.changed"
+    assert "event was sent as payment.changed, its full name." in content["notices"]
+
+
+async def test_the_password_of_a_webhook_is_never_shown(era: Era) -> None:
+    """Ours: Finexio returns it in clear on every read."""
+    sim = office(webhook=False)
+    sim.quirks.webhook_put_empty = False
+
+    async with connect(sim, era) as client:
+        created = await ask(client, CREATE_WEBHOOK, HOOK)
+        hook_id = created["result"]["id"]
+        answers = [
+            created,
+            await ask(client, "get_single_finexio_webhook_by_id", id=hook_id, fields=["*"]),
+            await ask(client, "get_single_finexio_webhook_by_id", id=hook_id, fields=["password", "username"]),
+            await ask(client, "list_all_finexio_webhooks", fields=["*"]),
+            await ask(client, PATCH_WEBHOOK, id=hook_id, payment_events=True),
+            await ask(client, REPLACE_WEBHOOK, {**HOOK, "id": hook_id}),
+        ]
+
+    assert changes(sim)[0].body["password"] == HOOK["password"]
+    assert HOOK["password"] not in str(answers)
+    assert "'password'" not in str([answer["result"] for answer in answers])
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_second_webhook_for_one_event_is_no_success(status: int, era: Era) -> None:
+    """Documented: one subscription for each event and user; how a second one is refused is not said."""
+    sim = office()
+    sim.quirks.second_webhook_status = 400 if status == 400 else 500
+
+    async with connect(sim, era) as client:
+        content = await ask(client, CREATE_WEBHOOK, HOOK)
+
+    assert content["status"] == ("rejected" if status == 400 else "in_doubt")
+    assert len(sim.webhooks) == 1
+    if status == 400:
+        assert PATCH_WEBHOOK in content["error"]["message"]
+
+
+async def test_a_deleted_webhook_is_named(era: Era) -> None:
+    """Documented: Finexio answers 204 without a body."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        content = await ask(client, DELETE_WEBHOOK, id=WEBHOOK)
+
+    assert (content["result"], sim.webhooks) == ({"id": WEBHOOK, "deleted": True}, {})
+
+
+@pytest.mark.parametrize("tool", [CREATE_COUNTERPARTY, PATCH_COUNTERPARTY, CREATE_WEBHOOK, CREATE_CONTACT])
+async def test_an_accepted_write_without_an_answer_is_no_success(tool: str, era: Era) -> None:
+    """Ours: an empty 2xx is success only where nothing else can be meant: changed webhooks and deletions."""
+    async with connect(Upstream(reply(200, None)), era) as client:
+        content = await ask(client, tool, WRITES[tool])
+
+    assert outcome(content, 1) == ("in_doubt", "in_doubt", True, 1)
