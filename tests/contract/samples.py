@@ -4,7 +4,7 @@ Written from what users were promised and from the vendor's contract, not from t
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -12,8 +12,9 @@ from tests.contract.validator import BASE_PATH, VARIABLE
 
 Arguments = dict[str, Any]
 
-# Without a zone, as the vendor's times are.
-NOW = datetime.fromisoformat("2026-11-20T09:00:00")
+
+NOW = datetime.combine(date.today(), time(9))  # noqa: DTZ011
+"""Invoice dates have to be near today, and the vendor's times have no zone."""
 
 BUYER_ID = "5b1d2c9e-0d3f-4b8e-9a57-6f1f0a4c7e21"
 SUPPLIER_ID = "c41f7d60-92ab-4d0e-8f8c-1be3a5f0d932"
@@ -93,7 +94,7 @@ WHOLE_COUNTERPARTY: Arguments = {
 
 INVOICE: Arguments = {
     "amount_cents": 128450,
-    "invoice_date": "2026-11-12",
+    "invoice_date": str(NOW.date() - timedelta(days=8)),
     "invoice_number": "QP-20931",
     "originating_counterparty_id": BUYER_ID,
     "receiving_counterparty_id": SUPPLIER_ID,
@@ -103,7 +104,7 @@ WHOLE_INVOICE: Arguments = {
     **INVOICE,
     "invoice_number": "QP 20932/A-1 (rev. 2), O'Neil: final? +1",
     "currency": "USD",
-    "invoice_due_date": "2026-12-12",
+    "invoice_due_date": str(NOW.date() + timedelta(days=22)),
     "discount_amount_cents": 450,
     "note": "Reams, 80 g/m².",
     "metadata": [{"name": "cost_center", "value": "K-12"}, {"name": "pages", "value": 500}],
