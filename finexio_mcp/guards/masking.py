@@ -14,20 +14,29 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from enum import Enum
-from functools import lru_cache
 from typing import Any
 
 from finexio_mcp.guards.cleaning import clean
+from finexio_mcp.guards.names import HARMLESS, SECRECY, Kind, kind_of
+from finexio_mcp.guards.numbers import (
+    HIDDEN,
+    LEAST_PASSWORD,
+    LEAST_SECRET,
+    LONG_NUMBER,
+    MASKED,
+    Secrets,
+    bare,
+    mask,
+    mask_context,
+    mask_values,
+)
 from finexio_mcp.shapes import CONTAINERS, is_array, is_object, is_plain
 
 MAX_DEPTH = 40
 MAX_SHAPES = 1_000
 TOO_DEEP = "(nested too deeply)"
-HIDDEN = "****"
 UNSAID = "is not accepted; the reason is not repeated here, since it may hold the value"
 CHANGED = " (changed)"
 
@@ -36,104 +45,14 @@ NOTE_LIMIT = 1_000
 URL_LIMIT = 4_000
 NAME_LIMIT = 100
 
-LEAST_SECRET = 6
-"""Shorter values are masked by name alone: by value they would hit ordinary zip codes and counts."""
 LEAST_NUMBER = 7
-"""The same for values that arrive as JSON numbers."""
-LEAST_PASSWORD = 4
-
-
-class Kind(Enum):
-    """What the name of a field says about its value."""
-
-    PLAIN = "plain"
-    NUMBER = "number"
-    PASSWORD = "password"
-    ADDRESS = "address"
-    FREE_TEXT = "free text"
-    URL = "url"
-    AMOUNT = "amount"
-
-
-HARMLESS = frozenset({Kind.PLAIN, Kind.AMOUNT, Kind.URL})
-SECRECY = [*(kind for kind in Kind if kind not in {Kind.NUMBER, Kind.PASSWORD}), Kind.NUMBER, Kind.PASSWORD]
-ENDINGS = (
-    ("account", "number"),
-    ("routing", "number"),
-    ("tax", "id"),
-    ("drivers", "license", "number"),
-    ("ssn",),
-    ("passport",),
-)
-RUN_TOGETHER = ("accountnumber", "routingnumber", "taxid", "driverslicensenumber")
-PEOPLE = frozenset({"remoteaddr", "useripaddress"})
-FREE_TEXT = frozenset({"note", "notes", "description", "metadata", "changes", "oldvalue", "newvalue"})
-WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+"""Values that arrive as JSON numbers are masked by value from this length on."""
 
 NAMING = frozenset({"field", "field_name", "fieldName", "name", "key"})
 NAMED = frozenset(
     {"oldValue", "newValue", "old_value", "new_value", "oldvalue", "newvalue", "old", "new", "from", "to", "value"}
 )
 ABSENT = frozenset({"", "None", "null"})
-MASKED = re.compile(r"\*{4}.{0,4}(?: \(changed\))?", re.DOTALL)
-
-
-@lru_cache(maxsize=4096)
-def kind_of(name: str) -> Kind:
-    """What a field's name says about its value, however the name is written."""
-    words = tuple(word.lower() for word in WORDS.findall(name))
-    joined = "".join(words)
-    if words[-1:] == ("password",) or joined == "password":
-        return Kind.PASSWORD
-    if any(words[-len(ending) :] == ending for ending in ENDINGS) or joined.endswith(RUN_TOGETHER):
-        return Kind.NUMBER
-    if joined in PEOPLE:
-        return Kind.ADDRESS
-    if joined in FREE_TEXT or words[-1:] == ("comment",):
-        return Kind.FREE_TEXT
-    if words[-1:] in {("url",), ("subscription",), ("link",)}:
-        return Kind.URL
-    if words[-1:] in {("cents",), ("count",), ("terms",), ("spend",)}:
-        return Kind.AMOUNT
-    return Kind.PLAIN
-
-
-def sensitive(name: str) -> bool:
-    """Whether a field of this name is masked."""
-    return kind_of(name) in {Kind.NUMBER, Kind.PASSWORD}
-
-
-@dataclass(frozen=True)
-class Secrets:
-    """What was found under sensitive names in one answer, letters and digits alone."""
-
-    numbers: frozenset[str] = frozenset()
-    """Digits only."""
-    lengths: tuple[int, ...] = ()
-    """Those that numbers have, longest first."""
-    others: tuple[str, ...] = ()
-    """With letters, longest first."""
-    passwords: tuple[str, ...] = ()
-    """As they are, longest first."""
-
-    def __bool__(self) -> bool:
-        return bool(self.numbers or self.others or self.passwords)
-
-
-def _bare(text: str) -> str:
-    """Letters and digits alone, in one form."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return "".join(filter(str.isalnum, text)).casefold()
-
-
-def mask(value: Any) -> str:
-    """`****` and the last four characters."""
-    text = value if isinstance(value, str) else str(value)
-    if MASKED.fullmatch(text):
-        return text
-    visible = "".join(character for character in clean(text, limit=TEXT_LIMIT) if character.isalnum())
-    return HIDDEN + visible[-4:]
 
 
 @dataclass(frozen=True)
@@ -157,12 +76,12 @@ class Mask:
     """
 
     def __init__(self, unmask: Collection[str] = ()) -> None:
-        self._clear = frozenset(_bare(name) for name in unmask)
+        self._clear = frozenset(bare(name) for name in unmask)
         self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def _kind(self, name: str) -> Kind:
         kind = kind_of(name)
-        return Kind.PLAIN if kind is Kind.NUMBER and self._clear and _bare(name) in self._clear else kind
+        return Kind.PLAIN if kind is Kind.NUMBER and self._clear and bare(name) in self._clear else kind
 
     def _shape(self, record: dict[str, Any]) -> _Shape:
         keys = tuple(record)
@@ -200,8 +119,8 @@ class Mask:
             if kind is Kind.PASSWORD:
                 if len(text) >= LEAST_PASSWORD:
                     passwords.add(text)
-            elif len(bare := _bare(text)) >= LEAST_SECRET and not MASKED.fullmatch(text):
-                (numbers if bare.isdecimal() else others).add(bare)
+            elif len(plain := bare(text)) >= LEAST_SECRET and not MASKED.fullmatch(text):
+                (numbers if plain.isdecimal() else others).add(plain)
         return Secrets(
             numbers=frozenset(numbers),
             lengths=tuple(sorted({len(number) for number in numbers}, reverse=True)),
@@ -237,8 +156,8 @@ class Mask:
 
     def text(self, sentence: str, secrets: Secrets, limit: int = 200) -> str:
         """A sentence that somebody else wrote, on one line."""
-        safe = _mask_context(clean(sentence, limit=NOTE_LIMIT, single_line=True))
-        return clean(_mask_values(safe, secrets) if secrets else safe, limit=limit)
+        safe = mask_context(clean(sentence, limit=NOTE_LIMIT, single_line=True))
+        return clean(mask_values(safe, secrets) if secrets else safe, limit=limit)
 
     def problem(self, field: str, sentence: str, secrets: Secrets, limit: int = 200) -> str:
         """A sentence about one field. What is said about a sensitive one may repeat what is stored in it."""
@@ -317,7 +236,7 @@ def _shown_name(key: str) -> str:
     """A key as it is shown; one that is no plain name may hold a number."""
     if key.isascii() and key.isidentifier() and len(key) <= NAME_LIMIT:
         return key
-    return _mask_context(clean(key, limit=NAME_LIMIT, single_line=True))
+    return mask_context(clean(key, limit=NAME_LIMIT, single_line=True))
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -374,130 +293,5 @@ def _shown_text(text: str, secrets: Secrets, kind: Kind) -> str:
         return text
     text = clean(text, limit=NOTE_LIMIT if kind is Kind.FREE_TEXT else URL_LIMIT if kind is Kind.URL else TEXT_LIMIT)
     if kind is Kind.FREE_TEXT:
-        text = _mask_context(text)
-    return _mask_values(text, secrets) if secrets else text
-
-
-# By value --------------------------------------------------------------------
-
-MANY_DIGITS = re.compile(rf"\d(?:[\W_]*\d){{{LEAST_SECRET - 1},}}")
-
-
-def _mask_values(text: str, secrets: Secrets) -> str:
-    """Mask each secret that stands in the text as a whole, whatever separates its characters."""
-    for password in secrets.passwords:
-        text = text.replace(password, HIDDEN)
-    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    if secrets.numbers:
-        spans = [span for run in MANY_DIGITS.finditer(plain) for span in _numbers_in(run, secrets)]
-        if spans:
-            text = plain = _cover(plain, spans)
-    if secrets.others:
-        bare = _bare(plain)
-        for secret in secrets.others:
-            if secret in bare:
-                text = plain = _cover(plain, list(_others_in(plain, secret)))
-                bare = _bare(plain)
-    return text
-
-
-def _numbers_in(run: re.Match[str], secrets: Secrets) -> Iterator[tuple[int, int]]:
-    """Where secrets stand in a run of digits. A part of a longer unbroken number is another number."""
-    text, places = run.string, [at for at in range(run.start(), run.end()) if run.string[at].isdecimal()]
-    digits = "".join(str(unicodedata.decimal(text[at])) for at in places)
-    at = 0
-    while at < len(digits):
-        for length in secrets.lengths:
-            if digits[at : at + length] in secrets.numbers and at + length <= len(digits):
-                first, last = places[at], places[at + length - 1]
-                if _stands_alone(text, first, last):
-                    yield first, last + 1
-                    at += length - 1
-                    break
-        at += 1
-
-
-def _others_in(text: str, secret: str) -> Iterator[tuple[int, int]]:
-    pattern = r"[\W_]*".join(map(re.escape, secret))
-    for match in re.finditer(pattern, text, re.IGNORECASE):
-        if _stands_alone(text, match.start(), match.end() - 1):
-            yield match.span()
-
-
-def _stands_alone(text: str, first: int, last: int) -> bool:
-    before = text[first - 1] if first else " "
-    after = text[last + 1] if last + 1 < len(text) else " "
-    return not before.isalnum() and not after.isalnum()
-
-
-def _cover(text: str, spans: list[tuple[int, int]]) -> str:
-    parts: list[str] = []
-    end = 0
-    for first, last in spans:
-        parts += [text[end:first], mask(text[first:last])]
-        end = last
-    return "".join([*parts, text[end:]])
-
-
-# By context ------------------------------------------------------------------
-
-REACH = 20
-"""How far behind the word a number still belongs to it."""
-
-TELLING = re.compile(
-    r"(?<![a-z])(?:account(?!ing|ant|able)|acct|routing|(?:a/c|aba|iban|ssn|ein|tin)(?![a-z])|tax[ _-]?id)",
-    re.IGNORECASE,
-)
-NUMBER = re.compile(r"\d(?:[ \-./,_]?\d)*")
-LEAST_ACCOUNT = 5
-LONG_NUMBER = re.compile(rf"\d(?:[ \-./_]?\d){{{LEAST_ACCOUNT - 1},}}")
-DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})")
-MONEY = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+\.\d{2}")
-OTHER_NUMBER = re.compile(
-    r"(?:invoices?|inv|bill|p\.?o|order|check|cheque|payment|tracking|ref|phone|tel|fax|call|zip|\$|usd)"
-    r"(?:\s+(?:no|number|num|id))?[\s.:#-]*$",
-    re.IGNORECASE,
-)
-SOCIAL_SECURITY = re.compile(r"(?<!\d)(?<!\d-)\d{3}-\d{2}-\d{4}(?!\d)(?!-\d)")
-CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
-
-
-def _mask_context(text: str) -> str:
-    """Mask numbers that the words before them, or their own shape, give away."""
-    if not any(map(str.isdecimal, text)):
-        return text
-    spans = {match.span() for match in SOCIAL_SECURITY.finditer(text)}
-    spans |= {match.span() for match in CARD.finditer(text) if _passes_luhn(match[0])}
-    for word in TELLING.finditer(text):
-        spans.update(_numbers_behind(text, word.end()))
-    return _cover(text, list(_apart(sorted(spans)))) if spans else text
-
-
-def _numbers_behind(text: str, start: int) -> Iterator[tuple[int, int]]:
-    for number in NUMBER.finditer(text, start):
-        if number.start() - start > REACH:
-            return
-        digits = sum(map(str.isdecimal, number[0]))
-        ordinary = DATE.fullmatch(number[0]) or MONEY.fullmatch(number[0])
-        if digits >= LEAST_ACCOUNT and not ordinary and not OTHER_NUMBER.search(text, start, number.start()):
-            yield number.span()
-
-
-def _apart(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Spans that overlap, as one."""
-    current: tuple[int, int] | None = None
-    for span in spans:
-        if current is None or span[0] >= current[1]:
-            if current is not None:
-                yield current
-            current = span
-        else:
-            current = (current[0], max(current[1], span[1]))
-    if current is not None:
-        yield current
-
-
-def _passes_luhn(text: str) -> bool:
-    digits = [int(character) for character in reversed(text) if character.isdecimal()]
-    doubled = (sum(divmod(digit * 2, 10)) for digit in digits[1::2])
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+        text = mask_context(text)
+    return mask_values(text, secrets) if secrets else text

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finexio_mcp.guards.masking import TOO_DEEP, Mask, kind_of, sensitive
+from finexio_mcp.guards.masking import TOO_DEEP, Mask
+from finexio_mcp.guards.names import kind_of, sensitive
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30),

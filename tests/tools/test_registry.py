@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from finexio_mcp.guards.masking import sensitive
+from finexio_mcp.guards.names import sensitive
 from finexio_mcp.server import INSTRUCTIONS
 from finexio_mcp.tools import BY_NAME, TOOLS
 from finexio_mcp.tools.fields import Id

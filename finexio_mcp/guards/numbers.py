@@ -1,0 +1,176 @@
+"""Numbers and secrets inside text: found by their value, or by the words before them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from finexio_mcp.guards.cleaning import clean
+
+HIDDEN = "****"
+MASKED = re.compile(r"\*{4}.{0,4}(?: \(changed\))?", re.DOTALL)
+LEAST_SECRET = 6
+"""Shorter values are masked by name alone: by value they would hit ordinary zip codes and counts."""
+LEAST_PASSWORD = 4
+LONGEST = 500
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What was found under sensitive names in one answer, letters and digits alone."""
+
+    numbers: frozenset[str] = frozenset()
+    """Digits only."""
+    lengths: tuple[int, ...] = ()
+    """Those that numbers have, longest first."""
+    others: tuple[str, ...] = ()
+    """With letters, longest first."""
+    passwords: tuple[str, ...] = ()
+    """As they are, longest first."""
+
+    def __bool__(self) -> bool:
+        return bool(self.numbers or self.others or self.passwords)
+
+
+def bare(text: str) -> str:
+    """Letters and digits alone, in one form."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return "".join(filter(str.isalnum, text)).casefold()
+
+
+def mask(value: Any) -> str:
+    """`****` and the last four characters."""
+    text = value if isinstance(value, str) else str(value)
+    if MASKED.fullmatch(text):
+        return text
+    visible = "".join(character for character in clean(text, limit=LONGEST) if character.isalnum())
+    return HIDDEN + visible[-4:]
+
+
+# By value --------------------------------------------------------------------
+
+MANY_DIGITS = re.compile(rf"\d(?:[\W_]*\d){{{LEAST_SECRET - 1},}}")
+
+
+def mask_values(text: str, secrets: Secrets) -> str:
+    """Mask each secret that stands in the text as a whole, whatever separates its characters."""
+    for password in secrets.passwords:
+        text = text.replace(password, HIDDEN)
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    if secrets.numbers:
+        spans = [span for run in MANY_DIGITS.finditer(plain) for span in _numbers_in(run, secrets)]
+        if spans:
+            text = plain = _cover(plain, spans)
+    if secrets.others:
+        letters = bare(plain)
+        for secret in secrets.others:
+            if secret in letters:
+                text = plain = _cover(plain, list(_others_in(plain, secret)))
+                letters = bare(plain)
+    return text
+
+
+def _numbers_in(run: re.Match[str], secrets: Secrets) -> Iterator[tuple[int, int]]:
+    """Where secrets stand in a run of digits. A part of a longer unbroken number is another number."""
+    text, places = run.string, [at for at in range(run.start(), run.end()) if run.string[at].isdecimal()]
+    digits = "".join(str(unicodedata.decimal(text[at])) for at in places)
+    at = 0
+    while at < len(digits):
+        for length in secrets.lengths:
+            if digits[at : at + length] in secrets.numbers and at + length <= len(digits):
+                first, last = places[at], places[at + length - 1]
+                if _stands_alone(text, first, last):
+                    yield first, last + 1
+                    at += length - 1
+                    break
+        at += 1
+
+
+def _others_in(text: str, secret: str) -> Iterator[tuple[int, int]]:
+    pattern = r"[\W_]*".join(map(re.escape, secret))
+    for match in re.finditer(pattern, text, re.IGNORECASE):
+        if _stands_alone(text, match.start(), match.end() - 1):
+            yield match.span()
+
+
+def _stands_alone(text: str, first: int, last: int) -> bool:
+    before = text[first - 1] if first else " "
+    after = text[last + 1] if last + 1 < len(text) else " "
+    return not before.isalnum() and not after.isalnum()
+
+
+def _cover(text: str, spans: list[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    end = 0
+    for first, last in spans:
+        parts += [text[end:first], mask(text[first:last])]
+        end = last
+    return "".join([*parts, text[end:]])
+
+
+# By context ------------------------------------------------------------------
+
+REACH = 20
+"""How far behind the word a number still belongs to it."""
+
+TELLING = re.compile(
+    r"(?<![a-z])(?:account(?!ing|ant|able)|acct|routing|(?:a/c|aba|iban|ssn|ein|tin)(?![a-z])|tax[ _-]?id)",
+    re.IGNORECASE,
+)
+NUMBER = re.compile(r"\d(?:[ \-./,_]?\d)*")
+LEAST_ACCOUNT = 5
+LONG_NUMBER = re.compile(rf"\d(?:[ \-./_]?\d){{{LEAST_ACCOUNT - 1},}}")
+DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})")
+MONEY = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+\.\d{2}")
+OTHER_NUMBER = re.compile(
+    r"(?:invoices?|inv|bill|p\.?o|order|check|cheque|payment|tracking|ref|phone|tel|fax|call|zip|\$|usd)"
+    r"(?:\s+(?:no|number|num|id))?[\s.:#-]*$",
+    re.IGNORECASE,
+)
+SOCIAL_SECURITY = re.compile(r"(?<!\d)(?<!\d-)\d{3}-\d{2}-\d{4}(?!\d)(?!-\d)")
+CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+
+
+def mask_context(text: str) -> str:
+    """Mask numbers that the words before them, or their own shape, give away."""
+    if not any(map(str.isdecimal, text)):
+        return text
+    spans = {match.span() for match in SOCIAL_SECURITY.finditer(text)}
+    spans |= {match.span() for match in CARD.finditer(text) if _passes_luhn(match[0])}
+    for word in TELLING.finditer(text):
+        spans.update(_numbers_behind(text, word.end()))
+    return _cover(text, list(_apart(sorted(spans)))) if spans else text
+
+
+def _numbers_behind(text: str, start: int) -> Iterator[tuple[int, int]]:
+    for number in NUMBER.finditer(text, start):
+        if number.start() - start > REACH:
+            return
+        digits = sum(map(str.isdecimal, number[0]))
+        ordinary = DATE.fullmatch(number[0]) or MONEY.fullmatch(number[0])
+        if digits >= LEAST_ACCOUNT and not ordinary and not OTHER_NUMBER.search(text, start, number.start()):
+            yield number.span()
+
+
+def _apart(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Spans that overlap, as one."""
+    current: tuple[int, int] | None = None
+    for span in spans:
+        if current is None or span[0] >= current[1]:
+            if current is not None:
+                yield current
+            current = span
+        else:
+            current = (current[0], max(current[1], span[1]))
+    if current is not None:
+        yield current
+
+
+def _passes_luhn(text: str) -> bool:
+    digits = [int(character) for character in reversed(text) if character.isdecimal()]
+    doubled = (sum(divmod(digit * 2, 10)) for digit in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
