@@ -9,7 +9,7 @@ from typing import Any
 
 from finexio_mcp.errors import FinexioError, Problem, Rejected, WriteStatus
 from finexio_mcp.shapes import is_array, is_object
-from finexio_mcp.tools.invoices import identity
+from finexio_mcp.tools.invoices import NUMBER, identity
 
 Row = dict[str, Any]
 
@@ -55,7 +55,7 @@ def _number(row: Row) -> Row:
 
 def _is_number(value: Any) -> bool:
     """What was refused may be any text; only what can be an invoice number is repeated."""
-    return isinstance(value, str) and len(value) <= MAX_NUMBER_CHARS
+    return isinstance(value, str) and len(value) <= MAX_NUMBER_CHARS and NUMBER.fullmatch(value) is not None
 
 
 def rows_of_failure(error: FinexioError, arguments: Any) -> list[Row]:

@@ -109,14 +109,14 @@ class Dispatcher:
         until = self._client.deadline(tool.deadline_seconds)
         answer = await self._client.read(build(tool, checked.wire), until=until)
         record = tool.to_record(answer, checked.wire) if tool.to_record else single(answer)
-        if record is None or (is_object(record) and record.keys().isdisjoint(tool.record.fields)):
-            raise Unreadable("Finexio's answer holds no record; nothing changed. Call again later.")
+        if record is None or (is_object(record) and not any(record.get(key) for key in tool.record.keys)):
+            raise Unreadable("Finexio's answer holds no record; nothing changed.")
         return self._outlet.record(
             tool.record,
             record,
             arguments=checked.wire,
             fields=checked.local.get("fields"),
-            notices=checked.notices,
+            notices=[*checked.notices, *_other_id(tool, record, checked.wire)],
         )
 
     async def _list(self, tool: ToolSpec, checked: Checked) -> Envelope:
@@ -147,13 +147,19 @@ class Dispatcher:
     async def _page(self, tool: ToolSpec, checked: Checked, number: int, until: float) -> Page:
         request = build(tool, checked.wire, page=number)
         try:
-            answer = await self._client.read(request, until=until)
+            try:
+                answer = await self._client.read(request, until=until)
+            except FinexioError as error:
+                if not tool.at_host_root or error.http_status != 404:
+                    raise
+                try:
+                    answer = await self._client.read(request, until=until, at_host_root=True)
+                except FinexioError:
+                    raise error from None
         except NotFound:
             if number > 1:
                 raise PageGone from None
-            if not tool.at_host_root:
-                raise
-            answer = await self._client.read(request, until=until, at_host_root=True)
+            raise
         return _rows(tool, answer)
 
     # Writes ------------------------------------------------------------------
@@ -163,7 +169,9 @@ class Dispatcher:
         if tool.before is not None:
             found = await self._client.read(build_get(tool.before.route, arguments), until=until)
             arguments = tool.before.resolve(_rows(tool, found).rows, arguments)
-        return arguments, build(tool, arguments)
+        request = build(tool, arguments)
+        await self._client.turn(until)
+        return arguments, request
 
     async def _write(
         self,
@@ -235,9 +243,17 @@ def _rows(tool: ToolSpec, answer: Any) -> Page:
             return Page(rows, whole, last=answer["next"] is None if "next" in answer else None)
     elif is_array(answer):
         return Page(answer, len(answer), last=True)
-    elif is_object(answer) and not answer.keys().isdisjoint(tool.record.fields):
+    elif is_object(answer) and not answer.keys().isdisjoint(tool.record.keys):
         return Page([answer], 1, last=True)
-    raise Unreadable("Finexio's answer holds no list; nothing changed. Call again later.")
+    raise Unreadable("Finexio's answer holds no list; nothing changed.")
+
+
+def _other_id(tool: ToolSpec, record: Any, arguments: dict[str, Any]) -> list[str]:
+    """Old keys may lead to records with new ids, so this is no failure; it must not pass unseen either."""
+    comparable = is_object(record) and tool.record.keys == ("id",)
+    found, asked = record.get("id") if comparable else None, arguments.get("id")
+    same = not found or not asked or str(found).casefold() == str(asked).casefold()
+    return [] if same else ["Finexio answered with a record of another id than the one asked for."]
 
 
 def _resume(tool: ToolSpec, checked: Checked) -> tuple[Checked, Place]:

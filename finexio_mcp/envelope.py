@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +10,14 @@ from typing import Any
 from pydantic_core import to_json
 
 from finexio_mcp.errors import FinexioError, WriteStatus
-from finexio_mcp.guards.masking import Mask, Secrets
+from finexio_mcp.guards.masking import Mask
+from finexio_mcp.guards.numbers import hide_passwords, telling
 from finexio_mcp.shapes import CONTAINERS, is_array, is_flat, is_object
 from finexio_mcp.tools.spec import Record
 
 MAX_ERROR_CHARS = 10_000
 MAX_PROBLEMS = 20
 MAX_PROBLEM_CHARS = 200
-LEAST_CREDENTIAL = 6
-"""A shorter one would be found in ordinary words."""
 ROOM_FOR_FRAME = 1_500
 """Characters kept free for cursors, counts and notices around the rows."""
 
@@ -84,7 +84,7 @@ class Outlet:
         if len(envelope.text) <= self._max_chars:
             return envelope
         shown, cut = _fit(shown, tuple(record.fields), self._max_chars - ROOM_FOR_FRAME)
-        return self._seal({**frame, "result": shown, **_noticed([*notices, CUT.format(names=", ".join(cut))])})
+        return self._seal({**frame, "result": shown, **_noticed([*notices, CUT.format(names=_few(cut))])})
 
     def rows(
         self,
@@ -114,7 +114,7 @@ class Outlet:
             if not pieces and len(piece) > room:
                 row, cut = _fit(row, (), room)
                 piece = _dump(row)
-                notices.append(CUT.format(names=", ".join(cut)))
+                notices.append(CUT.format(names=_few(cut)))
             room -= len(piece) + 1
             if pieces and room < 0:
                 break
@@ -148,7 +148,7 @@ class Outlet:
         secrets = self._mask.learn(rows, arguments)
         shown: list[Any] = self._mask.apply([_show(record, row, record.core) for row in rows], secrets)
         shown, cut = _fit_columns(shown, record.core, self._max_chars - ROOM_FOR_FRAME)
-        notices = [*notices, *([CUT_ROWS.format(names=", ".join(cut))] if cut else [])]
+        notices = [*notices, *([CUT_ROWS.format(names=_few(cut))] if cut else [])]
         return self._seal({"status": written.status, "op_id": written.op_id, "result": shown, **_noticed(notices)})
 
     def failed(
@@ -198,11 +198,9 @@ class Outlet:
 
     def _close(self, content: dict[str, Any], text: str, *, is_error: bool = False) -> Envelope:
         """The last look: our own credentials may have come back in anything."""
-        found = [secret for secret in self._credentials() if len(secret) >= LEAST_CREDENTIAL and secret in text]
-        if found:
-            content = self._mask.apply(content, Secrets(passwords=tuple(found)))
-            text = _dump(content)
-        return Envelope(content, text, is_error)
+        credentials = [secret for secret in self._credentials() if telling(secret)]
+        hidden = hide_passwords(text, credentials)
+        return Envelope(content if hidden == text else json.loads(hidden), hidden, is_error)
 
 
 def _dump(value: Any) -> str:
@@ -211,6 +209,12 @@ def _dump(value: Any) -> str:
 
 def _noticed(notices: Sequence[str]) -> dict[str, list[str]]:
     return {"notices": list(dict.fromkeys(notices))} if notices else {}
+
+
+def _few(names: Sequence[str]) -> str:
+    """Names in a sentence that stays one."""
+    shown = ", ".join(names[:MAX_PROBLEMS])
+    return shown if len(names) <= MAX_PROBLEMS else f"{shown} and {len(names) - MAX_PROBLEMS} more"
 
 
 # Which fields ----------------------------------------------------------------
@@ -296,9 +300,8 @@ def _fit_columns(rows: list[dict[str, Any]], core: Sequence[str], room: int) -> 
 
 
 def _fit_failed_rows(rows: list[Any], room: int) -> tuple[list[Any], list[str]]:
-    """Every row if they fit, else those with an id, which nothing else would tell, and as many that differ as fit."""
-    if len(_dump(rows)) <= room:
+    """Every row if they fit, or if Finexio took some of them: which ones nothing else would tell."""
+    if len(_dump(rows)) <= room or any("id" in row for row in rows):
         return rows, []
-    room -= sum(len(_dump(row)) + 1 for row in rows if "id" in row)
-    kept = [row for row in rows if "id" in row or ("status" in row and (room := room - len(_dump(row)) - 1) >= 0)]
+    kept = [row for row in rows if "status" in row and (room := room - len(_dump(row)) - 1) >= 0]
     return kept, [LEFT_OUT.format(count=len(rows) - len(kept))]

@@ -13,6 +13,7 @@
     * RateLimited ................. a read came too soon (`rate_limited`)
     * Unavailable ................. nothing happened, try later (`unavailable`)
         * DeadlinePassed .......... no answer in time (`timeout`)
+        * Overloaded .............. too many calls wait here (`overloaded`)
     * NotExecuted ................. a write that provably never ran (`not_executed`)
     * Unreadable .................. the answer makes no sense (`upstream_unreadable`)
     * OutcomeUnknown .............. a write left, and may have happened (`in_doubt`)
@@ -151,6 +152,12 @@ class DeadlinePassed(Unavailable):
     """No answer within the time a host would wait; nothing changed."""
 
     code = "timeout"
+
+
+class Overloaded(Unavailable):
+    """More calls wait for their turn than can be sent in time; this one was not sent."""
+
+    code = "overloaded"
 
 
 class NotExecuted(FinexioError):

@@ -11,7 +11,6 @@ from finexio_mcp.simulator import Fault
 from tests.calls import (
     INVOICE,
     PAY,
-    PAYMENT,
     READS,
     SUPPLIER,
     WRITES,
@@ -216,7 +215,7 @@ async def test_one_record_that_is_too_long_is_cut_field_by_field_and_they_are_na
     }
 
     async with connect(Upstream(reply(200, record)), era, FINEXIO_MCP_RESULT_CHARS=5_000) as client:
-        content = await ask(client, "get_single_finexio_payment_by_id", id=PAYMENT)
+        content = await ask(client, "get_single_finexio_payment_by_id", id="1")
 
     assert content["result"] == {"id": "1", "invoices": record["invoices"], "note": "kept"}
     assert content["notices"] == ["Cut to fit: events. Ask for them one by one with `fields`."]

@@ -9,7 +9,6 @@ import pytest
 from finexio_mcp.catalog import read
 from tests.calls import (
     CREATE_WEBHOOK,
-    HOOK,
     PATCH_WEBHOOK,
     PAY,
     READS,
@@ -19,6 +18,7 @@ from tests.calls import (
     Arguments,
     Content,
     ask,
+    changes,
     invoice,
     office,
     office_for,
@@ -260,12 +260,25 @@ async def test_elsewhere_an_unset_list_allows_https_and_this_machine(era: Era) -
     assert [content["error"]["code"] for content in kept_out] == ["refused_by_policy"] * 3
 
 
-async def test_a_change_that_leaves_the_address_alone_needs_no_host(era: Era) -> None:
-    """Ours: switching a flag sends nothing to a new place."""
+async def test_a_change_without_an_address_has_to_name_it_where_hosts_are_listed(era: Era) -> None:
+    """Ours: it would send more to the stored address, wherever that is."""
     sim = office()
 
     async with connect(sim, era, FINEXIO_MCP_WEBHOOK_HOSTS="elsewhere.example") as client:
-        content = await ask(client, PATCH_WEBHOOK, id=WEBHOOK, payment_status=True)
+        content = await ask(client, PATCH_WEBHOOK, id=WEBHOOK, all_payment_details=True)
 
-    assert content["status"] == "confirmed"
-    assert HOOK["url"] not in str(sim.journal.requests[0].body)
+    assert content["status"] == "refused_by_policy"
+    assert "FINEXIO_MCP_WEBHOOK_HOSTS" in content["error"]["fields"][0]["problem"]
+    assert changes(sim) == []
+
+
+async def test_production_without_a_list_of_hosts_changes_no_webhook(era: Era) -> None:
+    """Ours: an unset list refuses every webhook write that sends data, whatever it changes."""
+    settings = {"FINEXIO_ENVIRONMENT": "production", "FINEXIO_MCP_ACCESS": "write", "FINEXIO_USERNAME": "u"}
+    sim = office()
+
+    async with connect(sim, era, **settings, FINEXIO_PASSWORD="Robot-Password-1") as client:
+        content = await ask(client, PATCH_WEBHOOK, id=WEBHOOK, all_payment_details=True)
+
+    assert content["status"] == "refused_by_policy"
+    assert changes(sim) == []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 from pydantic_core import from_json
@@ -131,7 +131,8 @@ def refusal(status: int, body: Any, *, rows: str | None = None) -> FinexioError 
         )
     if status == 404:
         return NotFound(
-            "Finexio has no such record for this account. Check the id with the matching list tool.", http_status=status
+            "Finexio has no such record for this account. Check an id with the list tool that shows it.",
+            http_status=status,
         )
     if status in {400, 409, 413, 415, 422}:
         reasons = "`fields` holds its reasons." if problems else "It gave no reason."
@@ -154,7 +155,7 @@ def failed_read(response: httpx2.Response, body: bytes) -> FinexioError:
             http_status=status,
             retry_after_seconds=retry_after(response.headers),
         )
-    if error := refusal(status, _body_of_refusal(body)):
+    if (said := _said(status, body)) and (error := refusal(status, said.body)):
         return error
     return Unreadable(
         "Finexio's address answered with something unexpected. The operator should check FINEXIO_BASE_URL.",
@@ -171,17 +172,24 @@ def failed_write(response: httpx2.Response, body: bytes, rows: str | None) -> Fi
             http_status=status,
             retry_after_seconds=retry_after(response.headers),
         )
-    if status in REFUSED and (error := refusal(status, _body_of_refusal(body), rows=rows)):
+    if status in REFUSED and (said := _said(status, body)) and (error := refusal(status, said.body, rows=rows)):
         return error
     return OutcomeUnknown(unknown_outcome("Finexio answered with an error that does not say"), http_status=status)
 
 
-def _body_of_refusal(body: bytes) -> Any:
-    """The JSON of an error; text that is no JSON is a page of some proxy and says nothing usable."""
+class _Said(NamedTuple):
+    """What Finexio itself said with a refusal."""
+
+    body: Any
+
+
+def _said(status: int, body: bytes) -> _Said | None:
+    """The JSON of a refusal; `None` for the page of some proxy, which knows nothing about records and payments."""
     try:
-        return parse(body)
+        return _Said(parse(body))
     except NotJson:
-        return None
+        # Asking for credentials needs no words of Finexio's.
+        return _Said(None) if status == 401 else None
 
 
 def unknown_outcome(reason: str) -> str:

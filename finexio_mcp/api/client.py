@@ -22,6 +22,7 @@ from finexio_mcp.errors import (
     NotConfigured,
     NotExecuted,
     OutcomeUnknown,
+    Overloaded,
     Unavailable,
     Unreadable,
 )
@@ -122,7 +123,7 @@ class FinexioClient:
         retries = 0
         while True:
             try:
-                value = await self._read_once(request, at_host_root)
+                value = await self._read_once(request, until, at_host_root)
             except FinexioError as error:
                 if not self._worth_retrying(error, retries):
                     raise
@@ -137,14 +138,15 @@ class FinexioClient:
 
     @staticmethod
     def _worth_retrying(error: FinexioError, retries: int) -> bool:
-        return retries + 1 < READ_ATTEMPTS and error.retryable and error.http_status in TEMPORARY | {None}
+        worth = error.retryable and error.http_status in TEMPORARY | {None} and not isinstance(error, Overloaded)
+        return worth and retries + 1 < READ_ATTEMPTS
 
     def _delay(self, error: FinexioError, retries: int) -> float:
         asked = error.retry_after_seconds
         return asked if asked is not None else self._chance() * min(BACKOFF_CAP_SECONDS, BACKOFF_SECONDS * 2**retries)
 
-    async def _read_once(self, request: Request, at_host_root: bool) -> Any:
-        await self._rate.wait()
+    async def _read_once(self, request: Request, until: float, at_host_root: bool) -> Any:
+        await self._rate.wait(until)
         outgoing = self._outgoing(request, READ_TIMEOUT, at_host_root=at_host_root)
         try:
             response, body = await self._exchange(self._reads, outgoing)
@@ -167,8 +169,12 @@ class FinexioClient:
                 http_status=response.status_code,
             ) from None
 
+    async def turn(self, until: float) -> None:
+        """Wait until the rate allows a write. Who leaves meanwhile has sent nothing."""
+        await self._rate.wait(until)
+
     async def write(self, request: Request, *, until: float, rows: str | None = None) -> Any:
-        """Send a write once. It is sent again only with proof that nothing of it left.
+        """Send a write once, after its `turn`. It is sent again only with proof that nothing of it left.
 
         Args:
             request: What to send.
@@ -196,12 +202,12 @@ class FinexioClient:
                     logger.info("never connected: %s", type(error).__name__)
                     break
                 await self._clock.sleep(delay)
+                await self.turn(until)
         raise NotExecuted("Finexio could not be reached, so nothing was sent. Call again later.")
 
     async def _write_once(self, request: Request, fence: Fence, until: float, rows: str | None) -> Any:
         sending = False
         with anyio.move_on_after(until - self._clock.monotonic()):
-            await self._rate.wait()
             outgoing = self._outgoing(request, WRITE_TIMEOUT, trace=fence)
             sending = True
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from finexio_mcp.clock import Clock
+from finexio_mcp.errors import Overloaded
 
 
 class RateLimit:
@@ -14,15 +15,30 @@ class RateLimit:
         self._clock = clock
         self._next = clock.monotonic() - self._slack
 
-    async def wait(self) -> None:
-        """Wait for a turn."""
+    async def wait(self, until: float) -> None:
+        """Wait for a turn.
+
+        Raises:
+            Overloaded: It would come after `until`; no turn is taken.
+        """
         if not self._interval:
             return
         now = self._clock.monotonic()
-        self._next = max(self._next, now - self._slack) + self._interval
-        delay = self._next - self._interval - now
-        if delay > 0:
-            await self._clock.sleep(delay)
+        turn = max(self._next, now - self._slack)
+        if turn >= until:
+            raise Overloaded(
+                "Too many calls are waiting to be sent to Finexio; this one was not sent. Make fewer at once, and call "
+                "again later.",
+                retry_after_seconds=round(turn - now, 1),
+            )
+        self._next = turn + self._interval
+        if turn > now:
+            try:
+                await self._clock.sleep(turn - now)
+            except BaseException:
+                # Whoever leaves gives the turn back, or callers that left would keep others waiting for ever.
+                self._next -= self._interval
+                raise
 
 
 class RetryBudget:

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from finexio_mcp.guards.cleaning import clean
-from finexio_mcp.guards.names import HARMLESS, SECRECY, Kind, kind_of
+from finexio_mcp.guards.names import HARMLESS, Kind, kind_of
 from finexio_mcp.guards.numbers import (
     HIDDEN,
-    LEAST_PASSWORD,
     LEAST_SECRET,
     LONG_NUMBER,
     MASKED,
@@ -30,7 +29,9 @@ from finexio_mcp.guards.numbers import (
     bare,
     mask,
     mask_context,
+    mask_named,
     mask_values,
+    telling,
 )
 from finexio_mcp.shapes import CONTAINERS, is_array, is_object, is_plain
 
@@ -117,7 +118,7 @@ class Mask:
         for kind, value in self._find(list(values)):
             text = str(value)
             if kind is Kind.PASSWORD:
-                if len(text) >= LEAST_PASSWORD:
+                if telling(text):
                     passwords.add(text)
             elif len(plain := bare(text)) >= LEAST_SECRET and not MASKED.fullmatch(text):
                 (numbers if plain.isdecimal() else others).add(plain)
@@ -161,11 +162,11 @@ class Mask:
 
     def problem(self, field: str, sentence: str, secrets: Secrets, limit: int = 200) -> str:
         """A sentence about one field. What is said about a sensitive one may repeat what is stored in it."""
-        kind = max((self._kind(part) for part in re.split(r"[.\[\]]", field)), key=SECRECY.index)
-        if kind is Kind.PASSWORD:
+        kinds = {self._kind(part) for part in re.split(r"[.\[\]]", field)}
+        if Kind.PASSWORD in kinds:
             return UNSAID
         text = self.text(sentence, secrets, limit)
-        return LONG_NUMBER.sub(lambda match: mask(match[0]), text) if kind is Kind.NUMBER else text
+        return LONG_NUMBER.sub(lambda match: mask(match[0]), text) if Kind.NUMBER in kinds else text
 
     def shape_of(self, record: dict[str, Any]) -> tuple[_Shape, Kind | None]:
         """What a record's names say, and what one of them says about its siblings."""
@@ -189,6 +190,7 @@ class View:
             len(text) <= TEXT_LIMIT
             and not self._secrets
             and "\\" not in text
+            and "\x7f" not in text
             and text.isascii()
             and self._mask.shape_of(record)[0].harmless
             and is_plain(record.values())
@@ -202,7 +204,7 @@ class View:
             return self._object(value, kind, depth) if depth < MAX_DEPTH else TOO_DEEP
         if is_array(value):
             return [self.shown(item, kind, depth + 1) for item in value] if depth < MAX_DEPTH else TOO_DEEP
-        if type(value) is int and self._secrets and kind is not Kind.AMOUNT:
+        if type(value) is int and self._secrets and kind is not Kind.KEPT:
             return _shown_number(value, self._secrets)
         # 1e400 is JSON and infinite; no JSON can hold what it becomes.
         return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -216,8 +218,12 @@ class View:
                 kind = named
             elif kind is Kind.PASSWORD:
                 continue
-            elif kind is Kind.PLAIN:
+            elif kind is Kind.PLAIN or (kind is Kind.KEPT and outer is Kind.FREE_TEXT):
                 kind = outer
+                if kind is Kind.FREE_TEXT and isinstance(value, str | int) and not isinstance(value, bool):
+                    # Keys of somebody's own, in metadata or history, are words before their values.
+                    shown[name] = self._named_text(key, value)
+                    continue
             if kind is Kind.PLAIN and isinstance(value, str):
                 text = known.get(value)
                 if text is None:
@@ -230,6 +236,12 @@ class View:
             else:
                 shown[name] = self.shown(value, kind, depth + 1)
         return _mark_changes(record, shown) if named is Kind.NUMBER else shown
+
+    def _named_text(self, key: str, value: str | int) -> Any:
+        text = value if isinstance(value, str) else str(value)
+        masked = mask_named(key, clean(text, limit=NOTE_LIMIT))
+        masked = mask_values(masked, self._secrets) if self._secrets else masked
+        return value if masked == text else masked
 
 
 def _shown_name(key: str) -> str:
@@ -294,4 +306,4 @@ def _shown_text(text: str, secrets: Secrets, kind: Kind) -> str:
     text = clean(text, limit=NOTE_LIMIT if kind is Kind.FREE_TEXT else URL_LIMIT if kind is Kind.URL else TEXT_LIMIT)
     if kind is Kind.FREE_TEXT:
         text = mask_context(text)
-    return mask_values(text, secrets) if secrets else text
+    return mask_values(text, secrets) if secrets and kind is not Kind.KEPT else text

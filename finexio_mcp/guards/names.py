@@ -16,11 +16,11 @@ class Kind(Enum):
     ADDRESS = "address"
     FREE_TEXT = "free text"
     URL = "url"
-    AMOUNT = "amount"
+    KEPT = "kept"
+    """Amounts, dates, and what a record is recognised by: without them an answer is of no use."""
 
 
-HARMLESS = frozenset({Kind.PLAIN, Kind.AMOUNT, Kind.URL})
-SECRECY = [*(kind for kind in Kind if kind not in {Kind.NUMBER, Kind.PASSWORD}), Kind.NUMBER, Kind.PASSWORD]
+HARMLESS = frozenset({Kind.PLAIN, Kind.KEPT, Kind.URL})
 ENDINGS = (
     ("account", "number"),
     ("routing", "number"),
@@ -32,6 +32,26 @@ ENDINGS = (
 RUN_TOGETHER = ("accountnumber", "routingnumber", "taxid", "driverslicensenumber")
 PEOPLE = frozenset({"remoteaddr", "useripaddress"})
 FREE_TEXT = frozenset({"note", "notes", "description", "metadata", "changes", "oldvalue", "newvalue"})
+KEPT = frozenset(
+    {
+        "id",
+        "objectid",
+        "paymentid",
+        "originatingcounterpartyid",
+        "receivingcounterpartyid",
+        "processorrequestid",
+        "fundingdrawdownrequestid",
+        "invoicenumber",
+        "trackingid",
+        "instrumentnumber",
+        "status",
+        "event",
+    }
+)
+KEPT_LAST = frozenset(
+    (word,)
+    for word in ("cents", "count", "terms", "spend", "date", "created", "updated", "at", "timestamp", "zip", "zipcode")
+)
 WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -50,9 +70,7 @@ def kind_of(name: str) -> Kind:
         return Kind.FREE_TEXT
     if words[-1:] in {("url",), ("subscription",), ("link",)}:
         return Kind.URL
-    if words[-1:] in {("cents",), ("count",), ("terms",), ("spend",)}:
-        return Kind.AMOUNT
-    return Kind.PLAIN
+    return Kind.KEPT if joined in KEPT or words[-1:] in KEPT_LAST else Kind.PLAIN
 
 
 def sensitive(name: str) -> bool:

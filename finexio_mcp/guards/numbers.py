@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ HIDDEN = "****"
 MASKED = re.compile(r"\*{4}.{0,4}(?: \(changed\))?", re.DOTALL)
 LEAST_SECRET = 6
 """Shorter values are masked by name alone: by value they would hit ordinary zip codes and counts."""
-LEAST_PASSWORD = 4
+LONG_PASSWORD = 8
 LONGEST = 500
 
 
@@ -58,8 +59,7 @@ MANY_DIGITS = re.compile(rf"\d(?:[\W_]*\d){{{LEAST_SECRET - 1},}}")
 
 def mask_values(text: str, secrets: Secrets) -> str:
     """Mask each secret that stands in the text as a whole, whatever separates its characters."""
-    for password in secrets.passwords:
-        text = text.replace(password, HIDDEN)
+    text = hide_passwords(text, secrets.passwords)
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
     if secrets.numbers:
         spans = [span for run in MANY_DIGITS.finditer(plain) for span in _numbers_in(run, secrets)]
@@ -71,6 +71,19 @@ def mask_values(text: str, secrets: Secrets) -> str:
             if secret in letters:
                 text = plain = _cover(plain, list(_others_in(plain, secret)))
                 letters = bare(plain)
+    return text
+
+
+def telling(password: str) -> bool:
+    """Whether a password is more than a short word, which ordinary text holds and a hole in it would give away."""
+    return len(password) >= LONG_PASSWORD or (len(password) > 3 and not (password.isalpha() and password.islower()))
+
+
+def hide_passwords(text: str, passwords: Iterable[str]) -> str:
+    """The text without passwords, as they are or as JSON writes them."""
+    for password in passwords:
+        for form in (password, json.dumps(password, ensure_ascii=False)[1:-1]):
+            text = text.replace(form, HIDDEN)
     return text
 
 
@@ -121,13 +134,16 @@ TELLING = re.compile(
     r"(?<![a-z])(?:account(?!ing|ant|able)|acct|routing|(?:a/c|aba|iban|ssn|ein|tin)(?![a-z])|tax[ _-]?id)",
     re.IGNORECASE,
 )
-NUMBER = re.compile(r"\d(?:[ \-./,_]?\d)*")
+NUMBER = re.compile(r"\d(?:[ \-./,_]{0,3}\d)*")
 LEAST_ACCOUNT = 5
 LONG_NUMBER = re.compile(rf"\d(?:[ \-./_]?\d){{{LEAST_ACCOUNT - 1},}}")
-DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})")
-MONEY = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+\.\d{2}")
+DATE = re.compile(
+    r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])"
+    r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)?\d\d"
+)
+MONEY = re.compile(r"\d{1,3}(?:,\d{3})*\.\d{2}|\d+\.\d{2}")
 OTHER_NUMBER = re.compile(
-    r"(?:invoices?|inv|bill|p\.?o|order|check|cheque|payment|tracking|ref|phone|tel|fax|call|zip|\$|usd)"
+    r"(?<![a-z])(?:invoices?|inv|bill|p\.?o|order|check|cheque|payment|tracking|phone|tel|fax|zip|\$|usd)"
     r"(?:\s+(?:no|number|num|id))?[\s.:#-]*$",
     re.IGNORECASE,
 )
@@ -144,6 +160,11 @@ def mask_context(text: str) -> str:
     for word in TELLING.finditer(text):
         spans.update(_numbers_behind(text, word.end()))
     return _cover(text, list(_apart(sorted(spans)))) if spans else text
+
+
+def mask_named(name: str, text: str) -> str:
+    """Mask the value of a key of somebody's own, such as `account`, as if the key stood before it."""
+    return mask_context(f"{name} {text}")[len(name) + 1 :] if TELLING.search(name) else mask_context(text)
 
 
 def _numbers_behind(text: str, start: int) -> Iterator[tuple[int, int]]:

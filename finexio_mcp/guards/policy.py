@@ -10,6 +10,7 @@ from finexio_mcp.errors import Problem, RefusedByPolicy
 from finexio_mcp.settings import LOOPBACK, NAMES, Settings
 from finexio_mcp.tools.spec import Effect, ToolSpec
 
+UNLISTED = f"cannot be used until the operator lists allowed hosts in {NAMES['webhook_hosts']}"
 NOT_IN_A_URL = re.compile(r"[^\x21-\x7e]|[\\^`{}|<>\"]")
 
 
@@ -21,8 +22,8 @@ def enforce(tool: ToolSpec, arguments: dict[str, Any], settings: Settings) -> No
     """
     if tool.effect is Effect.PAY:
         _enforce_pay(arguments["invoices"], settings)
-    if (url := arguments.get("url")) is not None and tool.effect is not Effect.READ:
-        _enforce_webhook_host(url, settings)
+    if tool.effect is Effect.WRITE and "url" in tool.arguments.model_fields:
+        _enforce_webhook_host(arguments.get("url"), settings)
 
 
 def _refuse(rule: str, problems: list[Problem] | None = None) -> RefusedByPolicy:
@@ -49,10 +50,17 @@ def _enforce_pay(invoices: list[dict[str, Any]], settings: Settings) -> None:
         raise _refuse(f"The operator's limit for one batch is {limit} cents ({NAMES['max_batch_cents']}).")
 
 
-def _enforce_webhook_host(url: str, settings: Settings) -> None:
-    problem = _webhook_problem(url, settings)
+def _enforce_webhook_host(url: str | None, settings: Settings) -> None:
+    problem = _no_url_problem(settings) if url is None else _webhook_problem(url, settings)
     if problem is not None:
         raise _refuse("This webhook address is not allowed.", [Problem("url", problem)])
+
+
+def _no_url_problem(settings: Settings) -> str | None:
+    """A change without an address sends more to the stored one, wherever that is."""
+    if settings.webhook_hosts:
+        return f"has to be given too, so that it can be checked against {NAMES['webhook_hosts']}"
+    return UNLISTED if settings.real_money else None
 
 
 def _webhook_problem(url: str, settings: Settings) -> str | None:
@@ -72,7 +80,7 @@ def _webhook_problem(url: str, settings: Settings) -> str | None:
             return f"must be https and a host that the operator lists in {NAMES['webhook_hosts']}"
         return None
     if settings.real_money:
-        return f"cannot be used until the operator lists allowed hosts in {NAMES['webhook_hosts']}"
+        return UNLISTED
     if parts.scheme != "https" and host not in LOOPBACK:
         return "must be https"
     return None

@@ -22,6 +22,7 @@ CONTACT = Record(
         "primary": "true: the supplier's main contact",
         "payment_notification": "true: is told of payments",
     },
+    keys=("id", "external_reference_id", "primary"),
 )
 WRITABLE = tuple(name for name in CONTACT.fields if name != "id")
 ONE_CONTACT = "Only one contact can be primary; set primary to true on one of them."

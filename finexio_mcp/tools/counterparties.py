@@ -338,6 +338,7 @@ LIST_HISTORY = ToolSpec(
             "username": "Who, in some accounts",
             "notes": "Free text",
         },
+        keys=("object_id", "objectId", "id"),
         keyed=False,
     ),
     listing=Listing.PAGES,

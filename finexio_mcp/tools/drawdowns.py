@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from finexio_mcp.errors import FinexioError, Problem, Rejected
+from finexio_mcp.shapes import is_array, is_object
 from finexio_mcp.tools.fields import Id, ListArguments, Moment, ReadArguments, Status, Text100
 from finexio_mcp.tools.spec import Effect, Listing, Local, Record, ToolSpec
 
@@ -45,8 +46,8 @@ DRAWDOWN_FIELDS = {
     "trace_id": "As on the bank statement; often missing",
 }
 
-DRAWDOWN = Record(fields=DRAWDOWN_FIELDS)
-DRAWDOWN_OR_PAYMENT = Record(fields={**FUNDED_PAYMENT_FIELDS, **DRAWDOWN_FIELDS})
+DRAWDOWN = Record(fields=DRAWDOWN_FIELDS, keys=("processor_request_id",))
+DRAWDOWN_OR_PAYMENT = Record(fields={**FUNDED_PAYMENT_FIELDS, **DRAWDOWN_FIELDS}, keys=("processor_request_id", "id"))
 FUNDED_PAYMENT = Record(
     fields=FUNDED_PAYMENT_FIELDS,
     core=(
@@ -117,6 +118,14 @@ class ListDrawdownPayments(ListArguments):
     """Drawdown id (DJ...)."""
 
 
+def _drawdown_or_payments(answer: Any, _arguments: dict[str, Any]) -> Any:
+    """The drawdown; or, where Finexio answers with the payments that it funded, those, when there are several."""
+    rows = answer.get("results") if is_object(answer) and "results" in answer else answer
+    if is_array(rows):
+        return rows if len(rows) > 1 else rows[0] if rows else None
+    return rows if is_object(rows) else None
+
+
 def _name_filters(error: FinexioError, arguments: dict[str, Any]) -> str | None:
     if isinstance(error, Rejected) and not arguments:
         return f"Finexio wants at least one filter here: {', '.join(FILTERS)}."
@@ -152,6 +161,7 @@ GET_DRAWDOWN = ToolSpec(
     effect=Effect.READ,
     arguments=GetDrawdown,
     record=DRAWDOWN_OR_PAYMENT,
+    to_record=_drawdown_or_payments,
     source="Finexio API v2, GET /reconciliation/drawdown/{processor_request_id}",
 )
 

@@ -184,7 +184,7 @@ class GetInvoice(ReadArguments):
 
 def _explain_duplicate(error: FinexioError, arguments: dict[str, Any]) -> str | None:
     del arguments
-    if isinstance(error, Rejected) and not error.problems:
+    if isinstance(error, Rejected) and not any(problem.field for problem in error.problems):
         return "An invoice with one of these numbers may already exist there."
     return None
 

@@ -68,7 +68,7 @@ PAYMENT = Record(
     ),
 )
 
-IMAGE = Record(fields={"check_image_url": "Link to the picture; may expire"})
+IMAGE = Record(fields={"check_image_url": "Link to the picture; may expire"}, keys=("check_image_url",))
 
 
 class ListPayments(ListArguments):

@@ -65,22 +65,25 @@ class Record:
     """What comes back: field names with a few words each. Nothing of it is enforced on an answer.
 
     `core` is what a list row carries by default (empty: everything). `only_if_true` are flags that
-    are left out while they are off. `keyed` says that an id tells two rows apart.
+    are left out while they are off. One of `keys` is in every record. `keyed` says that it tells two
+    rows apart.
     """
 
     fields: Mapping[str, str]
     core: tuple[str, ...] = ()
     only_if_true: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ("id",)
     keyed: bool = True
 
     def __post_init__(self) -> None:
-        if strangers := {*self.core, *self.only_if_true} - self.fields.keys():
-            raise ValueError(f"core fields that the record does not have: {sorted(strangers)}")
+        if strangers := {*self.core, *self.only_if_true, *self.keys} - self.fields.keys():
+            raise ValueError(f"fields that the record does not have: {sorted(strangers)}")
 
 
 def _has_its_id(record: dict[str, Json], arguments: dict[str, Json]) -> bool:
-    """A record that has an id, and the one that was asked for."""
-    return bool(record.get("id")) and record["id"] == arguments.get("id", record["id"])
+    """A record that has an id, and the one that was asked for, however its letters are written."""
+    found, asked = str(record.get("id") or ""), str(arguments.get("id") or "")
+    return bool(found) and (not asked or found.casefold() == asked.casefold())
 
 
 class Listing(Enum):

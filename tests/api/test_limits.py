@@ -18,7 +18,7 @@ async def test_no_rate_means_no_waiting() -> None:
     limit = RateLimit(0, 1, clock)
 
     for _ in range(1000):
-        await limit.wait()
+        await limit.wait(float("inf"))
 
     assert clock.slept == []
 
@@ -29,7 +29,7 @@ async def test_a_burst_may_go_at_once_right_after_a_start() -> None:
     limit = RateLimit(5, 10, clock)
 
     for _ in range(10):
-        await limit.wait()
+        await limit.wait(float("inf"))
 
     assert sum(clock.slept) < 1e-6
 
@@ -48,7 +48,7 @@ def test_no_stretch_of_time_sees_more_than_its_share(per_second: float, burst: i
     async def call() -> None:
         for pause in pauses:
             clock.now += pause
-            await limit.wait()
+            await limit.wait(float("inf"))
             moments.append(clock.now)
 
     anyio.run(call)
@@ -76,7 +76,7 @@ async def test_callers_are_served_in_turn() -> None:
     clock = Together()
     limit = RateLimit(2, 1, clock)
     for _ in range(4):
-        await limit.wait()
+        await limit.wait(float("inf"))
 
     assert clock.slept == pytest.approx([0.5, 1.0, 1.5])
 
