@@ -187,3 +187,85 @@ async def test_a_reason_about_a_stored_secret_does_not_show_it(field: str, sente
         content = await ask(client, PATCH_COUNTERPARTY, id=SUPPLIER, city="Mobile")
 
     assert content["error"]["fields"] == [{"field": field, "problem": shown}]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_the_page_of_a_proxy_is_no_word_of_finexio_s(status: int, era: Era) -> None:
+    """Ours: "no such record" from a wrong address would be read as "not paid yet"."""
+    page = reply(status, b"<html>nothing here</html>")
+
+    async with connect_at(FakeClock(), Upstream(page), era) as client:
+        read = await ask(client, "get_single_finexio_invoice_by_id", id="1")
+        listed = await ask(client, "list_all_finexio_invoices")
+        paid = await ask(client, PAY, WRITES[PAY])
+
+    assert (read["error"]["code"], listed["error"]["code"]) == ("upstream_unreadable", "upstream_unreadable")
+    assert (paid["status"], paid["error"]["code"]) == ("in_doubt", "in_doubt")
+
+
+async def test_a_password_with_quotes_does_not_come_back_either(era: Era) -> None:
+    """Ours: JSON writes it differently, and it is the same password."""
+    password = 'ab"cd\\efgh'
+    upstream = Upstream(reply(200, {"id": "1", "note": f"it is {password}"}))
+
+    async with connect_at(FakeClock(), upstream, era, FINEXIO_USERNAME="robot", FINEXIO_PASSWORD=password) as client:
+        content = await ask(client, "get_single_finexio_invoice_by_id", id="1")
+
+    assert content["result"]["note"] == "it is ****"
+
+
+async def test_a_refusal_about_no_field_warns_of_a_duplicate(era: Era) -> None:
+    """Documented: an invoice that was submitted before is refused; how it is said is not."""
+    for body in ({"detail": "Already exists."}, {"non_field_errors": ["Already exists."]}):
+        async with connect_at(FakeClock(), Upstream(reply(400, body)), era) as client:
+            content = await ask(client, PAY, WRITES[PAY])
+
+        assert "may already exist there" in content["error"]["message"]
+
+
+async def test_letter_case_of_an_id_is_no_doubt(era: Era) -> None:
+    """Ours: UUIDs are written in either case."""
+    record = {"id": "3b0f6f0e-aaaa-4a53-9a36-0a5f8d6c1e11", "name": "Harbor Paper Co"}
+
+    async with connect_at(FakeClock(), Upstream(reply(200, record)), era) as client:
+        content = await ask(client, PATCH_COUNTERPARTY, id=record["id"].upper(), city="Mobile")
+
+    assert content["status"] == "confirmed"
+
+
+async def test_a_record_with_very_many_fields_fits(era: Era) -> None:
+    """Ours: naming what was cut must not be what is too long."""
+    record = {"id": "1", **{f"field_number_{n}": "x" * 20 for n in range(1_500)}}
+
+    async with connect_at(FakeClock(), Upstream(reply(200, record)), era, FINEXIO_MCP_RESULT_CHARS=5_000) as client:
+        content = await ask(client, "get_single_finexio_invoice_by_id", id="1")
+
+    assert length(content) <= 5_000
+    assert "and 1" in content["notices"][0]
+
+
+async def test_a_record_of_another_id_is_shown_and_noticed(era: Era) -> None:
+    """Ours: old keys may lead to new ids, so it is no failure; it does not pass unseen."""
+    async with connect_at(FakeClock(), Upstream(reply(200, {"id": "OTHER", "note": "x"})), era) as client:
+        content = await ask(client, "get_single_finexio_invoice_by_id", id="1")
+
+    assert content["result"]["id"] == "OTHER"
+    assert content["notices"] == ["Finexio answered with a record of another id than the one asked for."]
+
+
+async def test_del_does_not_slip_through_a_plain_row(era: Era) -> None:
+    """Ours: it is ASCII, JSON does not escape it, and it is a control character."""
+    async with connect_at(FakeClock(), Upstream(reply(200, [{"id": "a\x7fb"}])), era) as client:
+        content = await ask(client, "list_all_finexio_invoices")
+
+    assert content["result"] == [{"id": "ab"}]
+
+
+async def test_a_drawdown_answered_with_its_payments_shows_them(era: Era) -> None:
+    """Documented: the vendor's sources disagree on what this answers."""
+    rows = [{"id": "p-1", "supplier_name": "A"}, {"id": "p-2", "supplier_name": "B"}]
+
+    async with connect_at(FakeClock(), Upstream(reply(200, {"count": 2, "results": rows})), era) as client:
+        content = await ask(client, "get_single_finexio_drawdown_by_id", id="DJ1")
+
+    assert content["result"] == rows

@@ -220,9 +220,8 @@ class View:
                 continue
             elif kind is Kind.PLAIN or (kind is Kind.KEPT and outer is Kind.FREE_TEXT):
                 kind = outer
-                if kind is Kind.FREE_TEXT and isinstance(value, str | int) and not isinstance(value, bool):
-                    # Keys of somebody's own, in metadata or history, are words before their values.
-                    shown[name] = self._named_text(key, value)
+                if kind is Kind.FREE_TEXT:
+                    shown[name] = self._named(key, value, depth + 1)
                     continue
             if kind is Kind.PLAIN and isinstance(value, str):
                 text = known.get(value)
@@ -237,11 +236,16 @@ class View:
                 shown[name] = self.shown(value, kind, depth + 1)
         return _mark_changes(record, shown) if named is Kind.NUMBER else shown
 
-    def _named_text(self, key: str, value: str | int) -> Any:
-        text = value if isinstance(value, str) else str(value)
-        masked = mask_named(key, clean(text, limit=NOTE_LIMIT))
+    def _named(self, key: str, value: Any, depth: int) -> Any:
+        """A value under a key of somebody's own, in metadata or history: the key is a word before it."""
+        if is_array(value) and depth < MAX_DEPTH:
+            return [self._named(key, item, depth + 1) for item in value]
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return self.shown(value, Kind.FREE_TEXT, depth)
+        text = clean(str(value), limit=NOTE_LIMIT)
+        masked = mask_named(key, text)
         masked = mask_values(masked, self._secrets) if self._secrets else masked
-        return value if masked == text else masked
+        return value if masked == str(value) else masked
 
 
 def _shown_name(key: str) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from finexio_mcp.api.limits import RateLimit, RetryBudget
 from finexio_mcp.clock import Clock
+from finexio_mcp.errors import Overloaded
 from tests.calls import FakeClock
 
 
@@ -110,3 +111,36 @@ def test_the_budget_never_grows_beyond_its_size() -> None:
         budget.succeeded(0)
 
     assert sum(budget.spend() for _ in range(100)) == 10
+
+
+async def test_a_turn_that_would_come_too_late_is_not_taken() -> None:
+    """Ours: calls that will never be sent keep nobody waiting."""
+    clock = FakeClock()
+    limit = RateLimit(1, 1, clock)
+    await limit.wait(clock.now + 20)
+
+    for _ in range(100):
+        with pytest.raises(Overloaded) as caught:
+            await limit.wait(clock.now + 0.5)
+        assert caught.value.retry_after_seconds == 1.0
+
+    clock.now += 1
+    await limit.wait(clock.now + 0.5)
+
+
+async def test_whoever_leaves_gives_the_turn_back() -> None:
+    """Ours: cancelled calls leave no debt behind."""
+
+    class Leaving(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            raise TimeoutError
+
+    clock = Leaving()
+    limit = RateLimit(1, 1, clock)
+    await limit.wait(clock.now + 1_000)
+    for _ in range(400):
+        with pytest.raises(TimeoutError):
+            await limit.wait(clock.now + 1_000)
+
+    clock.now += 1
+    await limit.wait(clock.now + 0.5)

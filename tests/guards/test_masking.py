@@ -246,11 +246,60 @@ def test_a_number_that_recurs_as_a_json_number_is_masked_but_money_is_not() -> N
         ("a/c 99887766", "a/c ****7766"),
         ("ACCOUNT NO. 99887766", "ACCOUNT NO. ****7766"),
         ("account\u200b 12345\u200b6789", "account ****6789"),
+        ("Acct Grand Hotel 123456789", "Acct Grand Hotel ****6789"),
+        ("account: Xref 000123456789", "account: Xref ****6789"),
+        ("account 12-34-5678", "account ****5678"),
+        ("account 123,456,789", "account ****6789"),
+        ("account 1  2  3  4  5  6  7", "account ****4567"),
     ],
 )
 def test_numbers_that_words_give_away_are_masked_in_free_text(text: str, shown: str) -> None:
     """Ours: people write account numbers into notes."""
     assert show_note(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("record", "shown"),
+    [
+        (
+            {"metadata": {"routing": "021000021", "account": 123456789}},
+            {"metadata": {"routing": "****0021", "account": "****6789"}},
+        ),
+        ({"metadata": {"IBAN": "DE89 3704 0044 0532 0130 00"}}, {"metadata": {"IBAN": "DE****3000"}}),
+        (
+            {"metadata": {"account_manager": "Bob", "cost_centre": 442100}},
+            {"metadata": {"account_manager": "Bob", "cost_centre": 442100}},
+        ),
+        ({"changes": {"remit_account": ["None", "55667788"]}}, {"changes": {"remit_account": ["None", "****7788"]}}),
+    ],
+)
+def test_keys_of_somebodys_own_are_words_before_their_values(record: Any, shown: Any) -> None:
+    """Ours: in metadata and history the telling word is the key."""
+    assert show(record) == shown
+
+
+def test_what_a_record_is_recognised_by_stays_even_if_it_repeats_a_number() -> None:
+    """Ours: utilities build invoice numbers from the account's, and an answer nobody can match is of no use."""
+    record = {
+        "account_number": "4417001",
+        "invoice_number": "4417001-0925",
+        "zip": "4417001",
+        "created": "4417001",
+        "amount_cents": "4417001",
+        "id": "4417001",
+        "tracking_id": "RC-4417001",
+        "name": "Unit 4417001",
+    }
+
+    assert show(record) == {**record, "account_number": "****7001", "name": "Unit ****7001"}
+
+
+def test_a_password_that_is_a_word_is_not_spelled_out_by_holes() -> None:
+    """Ours: whoever knows the text would read it from what is missing."""
+    assert show({"event": "payment.changed", "note": "payment"}, {"password": "payment"}) == {
+        "event": "payment.changed",
+        "note": "payment",
+    }
 
 
 @pytest.mark.parametrize(
