@@ -111,8 +111,16 @@ def check_access(settings: Settings) -> Check:
     says = f"{settings.granted}: {offered} of {len(listed)} tools are offered to agents."
     if not offered:
         return Check("access", "fail", says, "Widen FINEXIO_MCP_TOOLS or FINEXIO_MCP_ACCESS: agents can do nothing.")
+    if settings.real_money and settings.granted == "pay":
+        return Check(
+            "access",
+            "warn",
+            f"{says} Invoices are not submitted all the same: this version does not do that in "
+            "production, since it keeps no durable record of what it has submitted.",
+            "Nothing; or set FINEXIO_MCP_ACCESS=write.",
+        )
     if settings.access is None and settings.granted == "read":
-        return Check("access", "ok", f"{says} Set FINEXIO_MCP_ACCESS to write or pay to let them do more.")
+        return Check("access", "ok", f"{says} Set FINEXIO_MCP_ACCESS=write to let them do more.")
     return Check("access", "ok", says)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -9,15 +10,17 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from finexio_mcp.errors import FinexioError, WriteStatus
+from finexio_mcp.errors import FinexioError, Problem, WriteStatus
+from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.masking import Mask
-from finexio_mcp.guards.numbers import hide_passwords, telling
+from finexio_mcp.guards.numbers import Secrets, hide_passwords, telling
 from finexio_mcp.shapes import CONTAINERS, is_array, is_flat, is_object
 from finexio_mcp.tools.spec import Record
 
 MAX_ERROR_CHARS = 10_000
 MAX_PROBLEMS = 20
 MAX_PROBLEM_CHARS = 200
+MAX_OUR_CHARS = 400
 ROOM_FOR_FRAME = 1_500
 """Characters kept free for cursors, counts and notices around the rows."""
 
@@ -27,7 +30,7 @@ SHORTENED_FOR_GOOD = "This answer was cut to fit: {rows} of {of} rows. The other
 CUT = "Cut to fit: {names}. Ask for them one by one with `fields`."
 CUT_ROWS = "Cut from every row to fit: {names}. See list_all_finexio_invoices."
 LEFT_OUT = "{count} rows are left out to fit; those without a status share the call's."
-NO_SUCH_FIELD = "No record here has the field {name}."
+NO_SUCH_FIELD = "No record here has the field {name}{hint}"
 
 
 Cursors = Callable[[int], tuple[str | None, str | None]]
@@ -175,13 +178,7 @@ class Outlet:
         if error.http_status is not None:
             body["http_status"] = error.http_status
         if shown:
-            body["fields"] = [
-                {
-                    "field": self._mask.text(problem.field, secrets, limit=100),
-                    "problem": self._mask.problem(problem.field, problem.problem, secrets, limit=MAX_PROBLEM_CHARS),
-                }
-                for problem in shown
-            ]
+            body["fields"] = [self._problem(problem, secrets, quoted=error.quotes_finexio) for problem in shown]
             while len(_dump(body)) > MAX_ERROR_CHARS - ROOM_FOR_FRAME:
                 body["fields"].pop()
         if written is None:
@@ -192,6 +189,13 @@ class Outlet:
         masked: list[Any] = self._mask.apply(list(rows), secrets)
         kept, notices = _fit_failed_rows(masked, MAX_ERROR_CHARS - len(_dump(frame)) - 200)
         return self._seal({**frame, "result": kept, **_noticed(notices)}, is_error=True)
+
+    def _problem(self, problem: Problem, secrets: Secrets, *, quoted: bool) -> dict[str, str]:
+        field = self._mask.text(problem.field, secrets, limit=100)
+        if not quoted:
+            return {"field": field, "problem": clean(problem.problem, limit=MAX_OUR_CHARS, single_line=True)}
+        words = self._mask.problem(problem.field, problem.problem, secrets, limit=MAX_PROBLEM_CHARS)
+        return {"field": field, "problem": words}
 
     def _seal(self, content: dict[str, Any], *, is_error: bool = False) -> Envelope:
         return self._close(content, _dump(content), is_error=is_error)
@@ -255,8 +259,15 @@ def _unknown_fields(record: Record, rows: Sequence[Any], fields: Sequence[str] |
     """A misspelt field would otherwise look like an empty one."""
     missing = [name for name in fields or () if name != "*" and name not in record.fields]
     return [
-        NO_SUCH_FIELD.format(name=name) for name in missing if not any(is_object(row) and name in row for row in rows)
+        NO_SUCH_FIELD.format(name=name, hint=_nearest(name, record))
+        for name in missing
+        if not any(is_object(row) and name in row for row in rows)
     ]
+
+
+def _nearest(name: str, record: Record) -> str:
+    near = difflib.get_close_matches(name, record.fields, n=1)
+    return f"; did you mean {near[0]}?" if near else f". There are: {', '.join(record.fields)}."
 
 
 # Fitting ---------------------------------------------------------------------

@@ -59,6 +59,8 @@ class FinexioError(Exception):
     status: WriteStatus = "rejected"
     may_have_happened: bool = False
     retryable: bool = False
+    quotes_finexio: ClassVar[bool] = False
+    """Whether `problems` are in Finexio's words, not in ours."""
 
     def __init__(
         self,
@@ -118,6 +120,7 @@ class PermissionDenied(FinexioError):
     """Finexio knows the user and does not allow this."""
 
     code = "permission_denied"
+    quotes_finexio = True
 
 
 class NotFound(FinexioError):
@@ -130,6 +133,7 @@ class Rejected(FinexioError):
     """Finexio read the request and refused its content."""
 
     code = "rejected"
+    quotes_finexio = True
 
 
 class RateLimited(FinexioError):

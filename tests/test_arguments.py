@@ -958,3 +958,9 @@ def test_a_contact_is_not_given_a_reference_that_no_later_call_could_address(ref
     arguments = {"supplier_id": "x", "contacts": [{"primary": False, "external_reference_id": reference}]}
 
     assert refused("create_a_finexio_supplier_contact", arguments).keys() == {"contacts[0].external_reference_id"}
+
+
+@pytest.mark.parametrize("field", ["bank_account_number", "bank_routing_number", "tax_id"])
+def test_the_visible_end_of_a_masked_number_is_not_taken_for_the_number(field: str) -> None:
+    """Ours: it would replace the number, and the answer would look the same as before."""
+    assert refused("finexio_counterparties_partial_update", {"id": "x", field: "0021"}).keys() == {field}

@@ -124,7 +124,7 @@ async def test_an_unknown_field_is_noticed_and_a_new_one_is_not(era: Era) -> Non
     content = await rows_with(["id", "amount", "brand_new"], era)
 
     assert content["result"] == [{"id": "1", "brand_new": "yes"}]
-    assert content["notices"] == ["No record here has the field amount."]
+    assert content["notices"] == ["No record here has the field amount; did you mean amount_cents?"]
 
 
 async def test_a_field_name_that_is_no_name_is_refused_and_not_repeated(era: Era) -> None:

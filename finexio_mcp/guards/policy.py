@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from finexio_mcp.errors import Problem, RefusedByPolicy
+from finexio_mcp.errors import InvalidArguments, Problem, RefusedByPolicy
 from finexio_mcp.settings import LOOPBACK, NAMES, Settings
 from finexio_mcp.tools.spec import Effect, ToolSpec
 
@@ -51,9 +51,21 @@ def _enforce_pay(invoices: list[dict[str, Any]], settings: Settings) -> None:
 
 
 def _enforce_webhook_host(url: str | None, settings: Settings) -> None:
+    if url is not None and url.lower().startswith("http:") and not _is_local(url):
+        raise InvalidArguments(
+            "Nothing was sent: a webhook carries payment data. Give an https address.",
+            problems=[Problem("url", "must be https")],
+        )
     problem = _no_url_problem(settings) if url is None else _webhook_problem(url, settings)
     if problem is not None:
         raise _refuse("This webhook address is not allowed.", [Problem("url", problem)])
+
+
+def _is_local(url: str) -> bool:
+    try:
+        return (urlsplit(url).hostname or "").casefold() in LOOPBACK
+    except ValueError:
+        return False
 
 
 def _no_url_problem(settings: Settings) -> str | None:
@@ -81,6 +93,4 @@ def _webhook_problem(url: str, settings: Settings) -> str | None:
         return None
     if settings.real_money:
         return UNLISTED
-    if parts.scheme != "https" and host not in LOOPBACK:
-        return "must be https"
     return None

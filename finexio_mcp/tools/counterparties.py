@@ -28,6 +28,7 @@ from finexio_mcp.tools.fields import (
 )
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Record, ToolSpec
 
+RISKY = ("payment_method", "bank_account_number", "bank_routing_number")
 PaymentMethod = Literal["ACH", "Card", "PrintedCheck", "Wire"]
 
 COUNTERPARTY = Record(
@@ -230,9 +231,21 @@ def _capitalise_type(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[st
     return arguments, []
 
 
+BANK_CHANGE = (
+    "This decides who gets the money: have the supplier confirm it by a phone number known from before, if that was "
+    "not done."
+)
+
+
+def _warn_of_redirection(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    arguments, _ = _capitalise_type(arguments)
+    return arguments, [BANK_CHANGE] if any(arguments.get(name) for name in RISKY) else []
+
+
 def _explain_permission(error: FinexioError, arguments: dict[str, Any]) -> str | None:
-    risky = [name for name in ("payment_method", "bank_account_number", "bank_routing_number") if name in arguments]
-    if risky and isinstance(error, PermissionDenied | Rejected):
+    risky = [name for name in RISKY if name in arguments]
+    unexplained = isinstance(error, Rejected) and not any(problem.field for problem in error.problems)
+    if risky and (unexplained or isinstance(error, PermissionDenied)):
         return f"Changing {', '.join(risky)} needs a permission that Finexio grants to an API user; ask Finexio for it."
     return None
 
@@ -294,7 +307,7 @@ REPLACE_COUNTERPARTY = ToolSpec(
     effect=Effect.WRITE,
     arguments=ReplaceCounterparty,
     record=COUNTERPARTY,
-    tidy=_capitalise_type,
+    tidy=_warn_of_redirection,
     way_out=_explain_permission,
     source="Finexio API v2, PUT /counterparties/{id}/ (deprecated)",
 )
@@ -311,6 +324,7 @@ PATCH_COUNTERPARTY = ToolSpec(
     effect=Effect.WRITE,
     arguments=PatchCounterparty,
     record=COUNTERPARTY,
+    tidy=_warn_of_redirection,
     way_out=_explain_permission,
     source="Finexio API v2, PATCH /counterparties/{id}/ (deprecated)",
 )

@@ -129,6 +129,8 @@ def _drawdown_or_payments(answer: Any, _arguments: dict[str, Any]) -> Any:
 def _name_filters(error: FinexioError, arguments: dict[str, Any]) -> str | None:
     if isinstance(error, Rejected) and not arguments:
         return f"Finexio wants at least one filter here: {', '.join(FILTERS)}."
+    if isinstance(error, Rejected) and "status" in arguments:
+        return "Finexio filters by requested, received and error."
     return None
 
 

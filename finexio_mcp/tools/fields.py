@@ -13,6 +13,9 @@ from finexio_mcp.tools.spec import Arguments, Local, Pairs, Sensitive
 
 MAX_CENTS = 999_999_900
 MAX_ID_CHARS = 200
+VISIBLE_CHARS = 4
+"""What a masked number still shows; nobody's whole number is that short."""
+ONLY_THE_END = "has four characters or fewer, which is the visible end of a number; give the whole number"
 
 STATES = frozenset(
     """
@@ -95,15 +98,15 @@ def _check_account(value: str) -> str:
     check_unmasked(value)
     if not value.isascii() or not value.isdigit():
         raise wrong("must be digits only")
-    if len(value) <= 4:
-        raise wrong("has four digits or fewer, which is the visible end of a number; give the whole number")
+    if len(value) <= VISIBLE_CHARS:
+        raise wrong(ONLY_THE_END)
     return value
 
 
-def _check_digits(value: str) -> str:
+def _check_tax_id(value: str) -> str:
     check_unmasked(value)
-    if not value.isascii() or not value.isdigit():
-        raise wrong("must be digits only")
+    if len(value) <= VISIBLE_CHARS:
+        raise wrong(ONLY_THE_END)
     return value
 
 
@@ -147,8 +150,8 @@ Country = Literal["CAN", "UMI", "USA"]
 Email = Annotated[str, Field(max_length=50), Check(_check_email)]
 Url = Annotated[str, Field(max_length=190), Check(_check_url)]
 BankAccountNumber = Annotated[str, Field(max_length=17), Check(_check_account), Sensitive()]
-BankRoutingNumber = Annotated[str, Field(max_length=9), Check(_check_digits), Sensitive()]
-TaxId = Annotated[str, Field(max_length=11), Check(check_unmasked), Sensitive()]
+BankRoutingNumber = Annotated[str, Field(max_length=9), Check(_check_account), Sensitive()]
+TaxId = Annotated[str, Field(max_length=11), Check(_check_tax_id), Sensitive()]
 Password = Annotated[str, Field(max_length=190), Check(check_unmasked), Sensitive()]
 PayeeType = Literal[
     "Employee",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from finexio_mcp.errors import Unreadable
+from finexio_mcp.errors import FinexioError, Rejected, Unreadable
 from finexio_mcp.shapes import is_array, is_object
 from finexio_mcp.tools.fields import Id, ListArguments, Moment, ReadArguments, Status, Text100
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, ToolSpec
@@ -113,6 +113,15 @@ def _first_image(answer: Any, _arguments: dict[str, Any]) -> Any:
     return images[0] if images else []
 
 
+def _name_statuses(error: FinexioError, arguments: dict[str, Any]) -> str | None:
+    if isinstance(error, Rejected) and "status" in arguments:
+        return (
+            "Finexio filters by pending, in-progress and settled. For failed or canceled payments list a period by "
+            "updated_start and read each status."
+        )
+    return None
+
+
 LIST_PAYMENTS = ToolSpec(
     name="list_all_finexio_payments",
     title="List payments",
@@ -127,6 +136,7 @@ LIST_PAYMENTS = ToolSpec(
     record=PAYMENT,
     listing=Listing.PAGES,
     moves_with=("updated_start", "updated_end", "status", "refunded"),
+    way_out=_name_statuses,
     source="Finexio API v2, GET /payments/",
 )
 

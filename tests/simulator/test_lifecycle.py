@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finexio_mcp.simulator import NotPossible, Simulator
+from finexio_mcp.simulator import NotPossible, Simulator, VirtualClock
 
 from .asking import client, invoice
 from .conftest import NOW
@@ -315,3 +315,16 @@ def assert_books_add_up(sim: Simulator) -> None:
         funded = [row for row in sim.payments.values() if row["funding_drawdown_request_id"] == key]
         assert drawdown["amount_cents"] == sum(row["amount_cents"] for row in funded)
         assert {row["originating_counterparty_id"] for row in funded} == {drawdown["originating_counterparty_id"]}
+
+
+def test_a_running_clock_slows_to_the_pace_outside_before_today_is_a_year_ago() -> None:
+    """Ours: whoever leaves it running can still submit an invoice of today."""
+    elapsed = [0.0]
+    clock = VirtualClock(NOW, monotonic=lambda: elapsed[0])
+    clock.run(24.0)
+
+    elapsed[0] = 24.0 * 30
+    assert clock.now() - NOW == timedelta(days=30)
+
+    elapsed[0] = 24.0 * 60 + 86_400
+    assert clock.now() - NOW == timedelta(days=61)
