@@ -17,7 +17,6 @@ from finexio_mcp.errors import InvalidArguments, Problem
 from finexio_mcp.shapes import deeper_than, is_array, is_object
 from finexio_mcp.tools.spec import Pairs, ToolSpec
 
-MAX_PROBLEMS = 20
 MAX_DEPTH = 12
 ABSENT: tuple[Any, ...] = (None, "", [], {})
 SURROGATE = re.compile("[\ud800-\udfff]")

@@ -16,7 +16,7 @@ from finexio_mcp.api.requests import Request, build, build_get
 from finexio_mcp.arguments import Checked, check
 from finexio_mcp.batch import match_batch, rows_of_failure
 from finexio_mcp.catalog import Listed, require
-from finexio_mcp.cursor import CursorError, Place, decode, encode, same_filters
+from finexio_mcp.cursor import PAGE_SIZE, CursorError, Place, decode, encode, same_filters
 from finexio_mcp.envelope import Envelope, Outlet, Written
 from finexio_mcp.errors import (
     FinexioError,
@@ -34,8 +34,6 @@ from finexio_mcp.settings import Settings
 from finexio_mcp.shapes import is_array, is_object
 from finexio_mcp.tools import BY_NAME
 from finexio_mcp.tools.spec import Effect, Listing, ToolSpec
-
-PAGE_ROWS = 100
 
 logger = logging.getLogger("finexio_mcp.calls")
 
@@ -121,7 +119,7 @@ class Dispatcher:
 
     async def _list(self, tool: ToolSpec, checked: Checked) -> Envelope:
         checked, place = _resume(tool, checked)
-        limit = checked.local.get("limit", PAGE_ROWS)
+        limit = checked.local.get("limit", PAGE_SIZE)
         key = row_key if tool.record.keyed else entry_key
         until = self._client.deadline(tool.deadline_seconds)
         if tool.listing is Listing.ARRAY:

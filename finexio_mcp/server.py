@@ -31,7 +31,7 @@ at a supplier: *_supplier_contact tools.
 - Bills: list_all_finexio_invoices, get_single_..._invoice_by_id. Pay bills: finexio_invoices_bulk_create. It IS the \
 payment order, cannot be undone, and a repeated call may pay again: confirm with the user first, and after an unclear \
 outcome look, never repeat.
-- Payments, failures, refunds: *_payment tools; proof of payment: *_payment_image tools.
+- Payments, failures, refunds: *_payment tools; images of checks: *_payment_image tools.
 - Bank debits that fund payments: *_drawdown tools; what one paid for: list_all_finexio_drawdown_payments.
 - Events pushed to a URL: *_webhook tools.
 Usual path: counterparties give ids; an invoice has payment_id; a payment has funding_drawdown_request_id.

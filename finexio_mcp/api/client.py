@@ -164,7 +164,7 @@ class FinexioClient:
             return parse(body)
         except NotJson:
             raise Unreadable(
-                "Finexio answered with something that is no JSON; nothing changed. Call again later; if it lasts, the "
+                "Finexio answered with something that is no JSON; nothing changed. If it lasts, the "
                 "operator should check FINEXIO_BASE_URL.",
                 http_status=response.status_code,
             ) from None

@@ -198,7 +198,7 @@ CREATE_CONTACTS = ToolSpec(
 DELETE_CONTACT = ToolSpec(
     name="delete_a_finexio_supplier_contact_by_id",
     title="Delete a supplier contact",
-    about="Remove one contact from a supplier, for good. Only contacts with an external_reference_id can be removed.",
+    about="Remove one contact person, for good; suppliers themselves cannot be deleted.",
     route=f"DELETE {CONTACTS_ROUTE}/{{id}}",
     effect=Effect.WRITE,
     arguments=DeleteContact,
@@ -211,7 +211,7 @@ DELETE_CONTACT = ToolSpec(
 LIST_CONTACTS = ToolSpec(
     name="list_all_finexio_supplier_contacts",
     title="List supplier contacts",
-    about="List a supplier's contact people, their e-mail and phone, and who is told of payments.",
+    about="List a supplier's contact people: e-mail, phone, and who is told of payments.",
     route=f"GET {CONTACTS_ROUTE}",
     effect=Effect.READ,
     arguments=ListContacts,
@@ -223,7 +223,10 @@ LIST_CONTACTS = ToolSpec(
 UPDATE_CONTACT = ToolSpec(
     name="update_a_finexio_supplier_contact_by_id",
     title="Update a supplier contact",
-    about="Change a supplier contact; fields left out keep their value, `clear` empties. primary must be given.",
+    about=(
+        "Change a supplier contact, or turn payment notices on or off; fields left out keep their value, "
+        "`clear` empties."
+    ),
     route=f"PUT {CONTACTS_ROUTE}/{{id}}",
     effect=Effect.WRITE,
     arguments=UpdateContact,

@@ -316,7 +316,7 @@ PATCH_COUNTERPARTY = ToolSpec(
     name="finexio_counterparties_partial_update",
     title="Update some fields of a counterparty",
     about=(
-        "Change single fields of a supplier or buyer; the rest stays. `clear` empties fields. "
+        "Change single fields of a supplier or buyer, such as address or remit_email; the rest stays. "
         "Changing bank details or payment_method redirects payments, a common fraud: "
         "confirm with the supplier by a known phone number first. Deprecated endpoint."
     ),

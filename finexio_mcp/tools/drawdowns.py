@@ -110,12 +110,12 @@ FILTERS = tuple(
 
 class GetDrawdown(ReadArguments):
     id: Id
-    """processor_request_id (DJ...)."""
+    """processor_request_id."""
 
 
 class ListDrawdownPayments(ListArguments):
     processor_request_id: Id
-    """Drawdown id (DJ...)."""
+    """Drawdown id."""
 
 
 def _drawdown_or_payments(answer: Any, _arguments: dict[str, Any]) -> Any:
@@ -139,7 +139,7 @@ LIST_DRAWDOWNS = ToolSpec(
     title="List drawdowns",
     about=(
         "Find drawdowns (funding pulls, the lump-sum bank debits that fund payments) by date, amount, buyer, supplier, "
-        "tracking id or invoice_number. At least one filter; narrow ones are faster."
+        "tracking id or invoice_number. At least one filter."
     ),
     route="GET /reconciliation/drawdown",
     effect=Effect.READ,
@@ -156,7 +156,7 @@ GET_DRAWDOWN = ToolSpec(
     name="get_single_finexio_drawdown_by_id",
     title="Get a drawdown",
     about=(
-        "Show one drawdown (bank debit) by its DJ... id: amount, status, funding date. "
+        "Show one drawdown (bank debit) by its id: amount, status, funding date. "
         "What it paid for: list_all_finexio_drawdown_payments."
     ),
     route="GET /reconciliation/drawdown/{id}",
@@ -172,7 +172,7 @@ LIST_DRAWDOWN_PAYMENTS = ToolSpec(
     title="List a drawdown's payments",
     about=(
         "Split one bank debit into the supplier payments it funded, each with its invoices, "
-        "to reconcile and book journal entries."
+        "to reconcile and book journal entries. Its id comes from list_all_finexio_drawdowns, by amount or date."
     ),
     route="GET /reconciliation/drawdown/{processor_request_id}/payments",
     effect=Effect.READ,

@@ -210,8 +210,9 @@ LIST_INVOICES = ToolSpec(
     name="list_all_finexio_invoices",
     title="List invoices",
     about=(
-        "List all invoices (bills) with amount, status and payment_id; Finexio offers no filter. "
-        "To find one invoice number, list_all_finexio_drawdowns with invoice_number is faster once it was funded."
+        "List all invoices (bills) with amount, status and payment_id, to see whether one is paid. Finexio offers no "
+        "filter. list_all_finexio_drawdowns by invoice_number is faster once it was funded; "
+        "nothing there proves nothing."
     ),
     route="GET /invoices/",
     effect=Effect.READ,

@@ -104,7 +104,7 @@ def _images(answer: Any) -> list[Any]:
     """One link, several, or one of the three ways in which Finexio says that there is none."""
     found = answer if is_array(answer) else [answer] if answer else []
     if answer is None or not all(is_object(image) and "check_image_url" in image for image in found if image != {}):
-        raise Unreadable("Finexio's answer shows neither images nor that there are none. Call again later.")
+        raise Unreadable("Finexio's answer shows neither images nor that there are none; nothing changed.")
     return [image for image in found if image.get("check_image_url")]
 
 
@@ -127,8 +127,7 @@ LIST_PAYMENTS = ToolSpec(
     title="List payments",
     about=(
         "List payments with status, events and the invoices they pay, by date, status, tracking id or refund. "
-        "Failed and canceled ones: list a period by updated_start and read status. "
-        "Which bank debit funded them: drawdown tools."
+        "Failed and canceled ones: list a period by updated_start and read status."
     ),
     route="GET /payments/",
     effect=Effect.READ,
@@ -144,8 +143,8 @@ GET_PAYMENT = ToolSpec(
     name="get_single_finexio_payment_by_id",
     title="Get a payment",
     about=(
-        "Follow one payment in full by its id: every event up to settlement or failure, invoices paid, "
-        "funding drawdown, refund, reissue. The id is an invoice's payment_id."
+        "Follow one payment in full by its id (an invoice's payment_id): every event up to settlement or failure, "
+        "invoices paid, refund, reissue, and the bank debit that funded it (funding_drawdown_request_id)."
     ),
     route="GET /payments/{id}/",
     effect=Effect.READ,
@@ -157,7 +156,10 @@ GET_PAYMENT = ToolSpec(
 GET_IMAGE = ToolSpec(
     name="get_single_finexio_payment_image_by_id",
     title="Get a check image",
-    about="Proof of payment: the link to one image of a payment's check; [] when there is none. Checks only.",
+    about=(
+        "Link to the image of one cashed or printed check, as proof of payment; [] when there is none. Checks only: "
+        "for ACH, card or wire show get_single_finexio_payment_by_id."
+    ),
     route="GET /payments/{payment_id}/images",
     effect=Effect.READ,
     arguments=GetImages,
@@ -169,7 +171,7 @@ GET_IMAGE = ToolSpec(
 LIST_IMAGES = ToolSpec(
     name="list_all_finexio_payment_images",
     title="List check images",
-    about="All check image links of one payment as a list, empty when there is none. Checks only.",
+    about="All check image links of one payment, front and back; an empty list when there is none. Checks only.",
     route="GET /payments/{payment_id}/images",
     effect=Effect.READ,
     arguments=GetImages,

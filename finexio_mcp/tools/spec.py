@@ -28,7 +28,7 @@ class Effect(Enum):
 
 @dataclass(frozen=True)
 class Sensitive:
-    """Trait of a field whose value is never echoed, logged or taken back masked."""
+    """Trait of a field whose value is a secret. Tests hold masking and the checks of fields to it."""
 
 
 @dataclass(frozen=True)
