@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +17,16 @@ from finexio_mcp import __version__
 from finexio_mcp.settings import SettingProblem, Settings, SettingsError, load, unknown_names
 
 if TYPE_CHECKING:
+    import anyio
+    from anyio.abc import TaskStatus
+
+    from finexio_mcp.catalog import Listed
     from finexio_mcp.envelope import Envelope
+
+    JsonType = click.ParamType[dict[str, Any]]
+else:
+    # In earlier releases of click 8 a type takes no argument.
+    JsonType = click.ParamType
 
 ToolFormat = Literal["table", "mcp", "openai", "anthropic"]
 
@@ -43,6 +55,23 @@ def _warn(settings: Settings) -> None:
         click.echo(f"warning: {name} {problem}", err=True)
 
 
+def _require_streams(*names: Literal["stdin", "stdout"]) -> None:
+    """End with 2 where one was closed before we began: nothing could be heard, or nobody could be told."""
+    if sys.stderr is None:
+        # It gets the free descriptor 2, which the next socket would have got, with every stray message in it.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if closed := [name for name in names if getattr(sys, name) is None]:
+        click.echo(f"Nothing was done: {' and '.join(closed)} must not be closed.", err=True)
+        sys.exit(2)
+
+
+def _print_json(value: Any) -> None:
+    """UTF-8 wherever it goes, and nothing that cannot be printed: a write that happened has to be told."""
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(encoding="utf-8", errors="backslashreplace")
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="finexio-mcp")
 @click.option("--simulator", is_flag=True, help="Use the built-in simulator instead of Finexio.")
@@ -58,6 +87,7 @@ def cli(context: click.Context, simulator: bool) -> None:
     context.obj = simulator
     if context.invoked_subcommand is not None:
         return
+    _require_streams("stdin", "stdout")
     settings = _settings(simulator=simulator)
     _warn(settings)
 
@@ -87,7 +117,7 @@ def demo(no_colour: bool) -> None:
     sys.exit(script.play(colour=not no_colour))
 
 
-class JsonObject(click.ParamType[dict[str, Any]]):
+class JsonObject(JsonType):
     """A JSON object: as text, from a file (`@file`) or from stdin (`-`)."""
 
     name = "json"
@@ -96,8 +126,7 @@ class JsonObject(click.ParamType[dict[str, Any]]):
         if isinstance(value, dict):
             return value  # pyright: ignore[reportUnknownVariableType]
         try:
-            text = sys.stdin.read() if value == "-" else Path(value[1:]).read_text() if value[:1] == "@" else value
-            parsed = json.loads(text)
+            parsed = json.loads(_text_of(value))
         except OSError as error:
             self.fail(f"the file cannot be read: {error.strerror}", param, ctx)
         except (ValueError, RecursionError) as error:
@@ -106,6 +135,14 @@ class JsonObject(click.ParamType[dict[str, Any]]):
         if not isinstance(parsed, dict):
             self.fail("arguments are a JSON object, such as '{\"limit\": 5}'", param, ctx)
         return parsed  # pyright: ignore[reportUnknownVariableType]
+
+
+def _text_of(value: str) -> str:
+    """What stands in the file or in stdin, or the value itself. Some editors put a mark before UTF-8."""
+    if value == "-":
+        _require_streams("stdin")
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    return Path(value[1:]).read_text(encoding="utf-8-sig") if value[:1] == "@" else value
 
 
 @cli.command()
@@ -117,7 +154,8 @@ def call(everywhere: bool, tool: str, arguments: dict[str, Any], simulator: bool
     """Call one TOOL and print its answer.
 
     JSON holds the arguments: an object, @FILE, or - for stdin, so that no secret need stand in the process list.
-    Exits with 0 on a result, 1 on an error, 2 if the call makes no sense.
+    Exits with 0 on a result, 1 on an error, 2 if the call makes no sense. Ctrl-C ends a read at once; a write is
+    seen through first, unless you insist.
 
     Offline: finexio-mcp call list_all_finexio_payments '{"limit": 2}' --simulator
     """
@@ -127,6 +165,7 @@ def call(everywhere: bool, tool: str, arguments: dict[str, Any], simulator: bool
 
     from finexio_mcp import catalog, logs
 
+    _require_streams("stdout")
     settings = _settings(simulator=simulator or everywhere)
     _warn(settings)
     logs.configure(settings)
@@ -134,16 +173,65 @@ def call(everywhere: bool, tool: str, arguments: dict[str, Any], simulator: bool
     if tool not in tools:
         near = difflib.get_close_matches(tool, tools, n=1, cutoff=0.5)
         raise click.UsageError(f"there is no such tool{f'; did you mean {near[0]}?' if near else ''}")
+    sys.exit(anyio.run(_call, settings, tools[tool], arguments))
 
-    async def run() -> Envelope:
+
+async def _call(settings: Settings, listed: Listed, arguments: dict[str, Any]) -> int:
+    """Run one call and print its answer before anything else can go wrong; gives the exit code."""
+    import anyio
+
+    code, answered = 1, anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        if sys.platform != "win32":
+            await tasks.start(_mind_signals, listed.access != "read", answered)
+
         from finexio_mcp.engine import Engine
 
         async with Engine(settings) as engine:
-            return await engine.run(tools[tool], arguments)
+            code = _tell(await engine.run(listed, arguments))
+            answered.set()
+        tasks.cancel_scope.cancel()
+    return code
 
-    envelope = anyio.run(run)
-    click.echo(json.dumps(envelope.content, indent=2, ensure_ascii=False))
-    sys.exit(1 if envelope.is_error else 0)
+
+async def _mind_signals(writes: bool, answered: anyio.Event, *, task_status: TaskStatus[None]) -> None:
+    """End a read at once, and let a write end within its deadlines: only its answer tells what it did."""
+    import anyio
+
+    asked_before = False
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for number in signals:
+            if answered.is_set():
+                continue
+            if writes and not asked_before:
+                asked_before = True
+                _say("This write may be on its way, so its answer is waited for. A second signal cuts it short.")
+                continue
+            if writes:
+                _say("The outcome of this write is unknown: it may have happened. Look it up before calling again.")
+            os._exit(128 + number)
+
+
+def _tell(envelope: Envelope) -> int:
+    """Print an answer, or say what can still be said of it; gives the exit code."""
+    content = envelope.content
+    try:
+        _print_json(content)
+    except OSError as error:
+        # What is left in its buffer would fail once more at the end.
+        sys.stdout = sys.stderr
+        written = f" This write is {content['status']} ({content['op_id']})." if "op_id" in content else ""
+        _say(f"The answer could not be printed: {error.strerror}.{written}")
+        # A script that sees a failure calls again, which must not follow from a write that is done.
+        return 1 if envelope.is_error or not written else 0
+    return 1 if envelope.is_error else 0
+
+
+def _say(text: str) -> None:
+    """On stderr, if that is still there: a terminal that hung up must not cut a write short."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 @cli.command()
@@ -164,7 +252,7 @@ def tools(style: ToolFormat) -> None:
     entries = catalog.read()
     if style != "table":
         shape = TOOL_SHAPES[style]
-        click.echo(json.dumps([shape(listed.entry) for listed in entries.values()], indent=2, ensure_ascii=False))
+        _print_json([shape(listed.entry) for listed in entries.values()])
         return
     from rich.console import Console
     from rich.table import Table

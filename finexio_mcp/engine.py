@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
+import secrets
+import traceback
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import anyio.to_thread
-import mcp_types as types
-from mcp.shared.exceptions import MCPError
 
 from finexio_mcp.catalog import Listed
+from finexio_mcp.errors import Unavailable
 from finexio_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ WARM_UP_DELAY_SECONDS = 0.05
 
 LAST_ANSWER_SECONDS = 0.1
 """From the end of a call to its answer on the wire, where nobody tells when it has left."""
+
+LEAVING = "This server is shutting down; nothing was sent. Call again once it runs again."
+NOT_READY = "This server could not get ready; nothing was sent. Call again; the operator finds the cause in the log."
+
+logger = logging.getLogger("finexio_mcp.engine")
 
 
 class Engine:
@@ -77,24 +84,47 @@ class Engine:
     @staticmethod
     async def _warm_up() -> None:
         await anyio.sleep(WARM_UP_DELAY_SECONDS)
-        await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch", abandon_on_cancel=True)
+        # What fails here fails again at the first call, which can tell someone.
+        with contextlib.suppress(Exception):
+            await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch", abandon_on_cancel=True)
 
     async def run(self, listed: Listed, arguments: dict[str, Any] | None) -> Envelope:
-        """Run one call."""
+        """Run one call. What keeps it from running is answered too."""
         if self._draining:
-            raise MCPError(types.INTERNAL_ERROR, "The server is shutting down; nothing was sent.")
+            return self._not_run(listed, arguments, LEAVING)
         writes = listed.access != "read"
         self._writes += writes
         try:
-            dispatcher = self._dispatcher or await self._build()
+            try:
+                dispatcher = self._dispatcher or await self._build()
+            except Exception as error:
+                where = "".join(traceback.format_tb(error.__traceback__))
+                logger.error("not ready: %s\n%s", type(error).__name__, where)
+                return self._not_run(listed, arguments, NOT_READY)
             return await dispatcher.run(listed, arguments)
         finally:
             self._writes -= writes
             if self._draining and not self._writes:
                 self._idle.set()
 
+    def _not_run(self, listed: Listed, arguments: dict[str, Any] | None, message: str) -> Envelope:
+        """The answer to a call that never began."""
+        from finexio_mcp.batch import rows_of_failure
+        from finexio_mcp.envelope import Outlet, Written
+        from finexio_mcp.guards.masking import Mask
+
+        error, name = Unavailable(message), listed.entry["name"]
+        outlet = Outlet(Mask(self._settings.unmask), self._settings.result_chars)
+        if listed.access == "read":
+            logger.info("%s %s", name, error.code, extra={"tool": name, "outcome": error.code})
+            return outlet.failed(error)
+        op_id = f"op_{secrets.token_hex(8)}"
+        logger.info("%s %s %s", name, error.code, op_id, extra={"tool": name, "outcome": error.code, "op_id": op_id})
+        rows = rows_of_failure(error, arguments) if listed.access == "pay" else None
+        return outlet.failed(error, arguments=arguments, written=Written(op_id, error.status), rows=rows)
+
     async def _build(self) -> Dispatcher:
-        async with self._lock:
+        async with self._lock, contextlib.AsyncExitStack() as parts:
             if self._dispatcher is None:
                 await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch")
                 from finexio_mcp.api.client import open_client
@@ -104,10 +134,11 @@ class Engine:
                 if settings.embedded and self._transport is None:
                     from finexio_mcp import embedded
 
-                    settings = self._stack.enter_context(embedded.simulator(settings))
+                    settings = parts.enter_context(embedded.simulator(settings))
                 client = open_client(settings, transport=self._transport)
-                self._stack.push_async_callback(client.aclose)
+                parts.push_async_callback(client.aclose)
                 self._dispatcher = Dispatcher(settings, client)
+                self._stack.push_async_callback(parts.pop_all().aclose)
         return self._dispatcher
 
     async def drain(self) -> None:

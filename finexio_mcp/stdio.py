@@ -34,7 +34,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _leave_on_signal(engine: Engine) -> None:
-    """The SDK reads stdin in a thread that cannot be cancelled, so leaving means to exit."""
+    """A thread that reads a terminal or a file cannot be cancelled, so leaving means to exit."""
     if sys.platform == "win32":
         return
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

@@ -1,12 +1,14 @@
-"""Standard input and output without threads: a line in, a line out, and nothing else on the wire.
+"""Standard input and output, mostly without threads: a line in, a line out, and nothing else on the wire.
 
 The SDK's own streams hop to a thread and back for every line, which costs a quarter of a call, and a thread that
-reads cannot be cancelled. Where descriptors can be waited for, that is done instead.
+reads cannot be cancelled. So only what cannot be waited for goes through one: files, terminals, and all on Windows.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import os
 import select
 import stat
@@ -15,58 +17,40 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Any, cast
 
 import anyio
+import anyio.to_thread
 from mcp.server.stdio import stdio_server
 
 CHUNK = 65_536
 SAFE_WRITE = min(4096, select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 512)
 """As much as a pipe takes at once, without blocking, whenever it says that it is writable."""
 
-
-class Lines:
-    """Lines of text from a descriptor, as the SDK's transport iterates over them."""
-
-    def __init__(self, descriptor: int, at_end: Callable[[], Awaitable[None]]) -> None:
-        self._descriptor = descriptor
-        self._at_end = at_end
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        pending = bytearray()
-        while True:
-            await anyio.wait_readable(self._descriptor)
-            chunk = os.read(self._descriptor, CHUNK)
-            if not chunk:
-                break
-            start = len(pending)
-            pending += chunk
-            if (end := pending.rfind(b"\n", start)) >= 0:
-                whole, pending = bytes(pending[:end]), pending[end + 1 :]
-                for line in whole.split(b"\n"):
-                    yield line.decode("utf-8", errors="replace")
-        if pending:
-            yield pending.decode("utf-8", errors="replace")
-        # The SDK cancels what runs once its input has ended.
-        await self._at_end()
+logger = logging.getLogger("finexio_mcp.wire")
 
 
 class Output:
     """Text to a descriptor, in steps that never block the others."""
 
+    gone = False
+    """Whether the other side has left; nobody hears an answer any more."""
+
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
-        self._whole = _opened_anew(descriptor)
+        self._poll = _poll_for_room(descriptor) if _can_be_waited_for(descriptor) else None
+        self._whole = _opened_anew(descriptor) if self._poll else None
 
     async def write(self, text: str) -> None:
         left = memoryview(text.encode("utf-8", errors="replace"))
         try:
-            while left:
+            while left and not self.gone:
                 left = left[await self._write_some(left) :]
-        except BrokenPipeError:
-            # The client has left; its end of the input follows and ends us. A write on its way must not be cut short.
-            pass
+        except OSError as error:
+            # No reason to end at once: a write on its way must not be cut short. After half a line, nothing may follow.
+            self.gone = True
+            logger.warning("answers can no longer be written: %s", error.strerror)
 
     async def _write_some(self, left: memoryview) -> int:
+        if self._poll is None:
+            return await anyio.to_thread.run_sync(os.write, self._descriptor, left)
         if self._whole is not None:
             try:
                 return os.write(self._whole, left)
@@ -86,6 +70,59 @@ class Output:
             os.close(self._whole)
 
 
+class Lines:
+    """Lines of text from a descriptor, as the SDK's transport iterates over them.
+
+    Args:
+        descriptor: What to read.
+        output: Where the answers go; once it is gone, no further line is taken.
+        at_end: Awaited before the iteration ends.
+    """
+
+    def __init__(self, descriptor: int, output: Output, at_end: Callable[[], Awaitable[None]]) -> None:
+        self._descriptor = descriptor
+        self._waits = _can_be_waited_for(descriptor)
+        self._output = output
+        self._at_end = at_end
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        pending = bytearray()
+        while not self._output.gone and (chunk := await self._read()):
+            start = len(pending)
+            pending += chunk
+            if (end := pending.rfind(b"\n", start)) >= 0:
+                whole, pending = bytes(pending[:end]), pending[end + 1 :]
+                for line in whole.split(b"\n"):
+                    if self._output.gone:
+                        break
+                    yield line.decode("utf-8", errors="replace")
+        if pending and not self._output.gone:
+            yield pending.decode("utf-8", errors="replace")
+        # The SDK cancels what runs once its input has ended.
+        await self._at_end()
+
+    async def _read(self) -> bytes:
+        """What there is; nothing at the end, which a peer that broke off is too."""
+        try:
+            if not self._waits:
+                return await anyio.to_thread.run_sync(os.read, self._descriptor, CHUNK)
+            await anyio.wait_readable(self._descriptor)
+            return os.read(self._descriptor, CHUNK)
+        except ConnectionError:
+            return b""
+        except OSError as error:
+            # A terminal that hung up.
+            if error.errno != errno.EIO:
+                raise
+            return b""
+
+
+def _poll_for_room(descriptor: int) -> select.poll:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return poll
+
+
 def _opened_anew(descriptor: int) -> int | None:
     """The same pipe, opened once more without blocking, where the system can: others that share it do not notice."""
     try:
@@ -99,7 +136,7 @@ def _opened_anew(descriptor: int) -> int | None:
 def _can_be_waited_for(descriptor: int) -> bool:
     """Pipes and sockets can; files cannot, and on Windows nothing can."""
     mode = os.fstat(descriptor).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
 
 @contextlib.contextmanager
@@ -121,10 +158,6 @@ async def standard_streams(at_end: Callable[[], Awaitable[None]]) -> AsyncGenera
     Args:
         at_end: Awaited between the end of the input and telling the server of it.
     """
-    if sys.platform == "win32" or not (_can_be_waited_for(0) and _can_be_waited_for(1)):
-        async with stdio_server() as streams:
-            yield streams
-        return
     sys.stdout.flush()
     with (
         open(os.devnull, "rb") as nothing,  # noqa: ASYNC230
@@ -132,5 +165,6 @@ async def standard_streams(at_end: Callable[[], Awaitable[None]]) -> AsyncGenera
         _taken(1, 2) as target,
         contextlib.closing(Output(target)) as output,
     ):
-        async with stdio_server(cast(Any, Lines(source, at_end)), cast(Any, output)) as streams:
+        lines = Lines(source, output, at_end)
+        async with stdio_server(cast(Any, lines), cast(Any, output)) as streams:
             yield streams

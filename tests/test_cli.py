@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import logging
+import os
+import runpy
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+import finexio_mcp
 from finexio_mcp import __version__, generated
 from finexio_mcp.cli import cli
-from finexio_mcp.simulator import Simulator
+from finexio_mcp.simulator import Fault, Received, Simulator
 from finexio_mcp.tools import TOOLS
 from finexio_mcp.tools.schema import entry
+from tests.calls import PAY, READS, WRITES, changes, office
 
 SECRET = "QXZ918273645"
 LIST = "list_all_finexio_counterparties"
@@ -232,6 +240,25 @@ def test_without_credentials_a_call_says_what_to_set() -> None:
     assert "FINEXIO_USERNAME" in error["message"]
 
 
+@pytest.mark.parametrize(("tool", "code"), [("create_a_finexio_counterparty", 0), (LIST, 1)])
+def test_an_answer_that_cannot_be_printed_leaves_what_a_write_did(
+    tool: str, code: int, finexio: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: the disk may be full; a write that is done is no failure, which a script would answer by calling again."""
+
+    def full(_value: Any) -> Never:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("finexio_mcp.cli._print_json", full)
+    supplier = '{"name": "Quayside Ink", "type": "Supplier", "internal_id": "quay-79"}'
+
+    result = run("call", tool, "{}" if tool == LIST else supplier, **finexio)
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert "The answer could not be printed" in result.stderr
+    assert ("This write is confirmed (op_" in result.stderr) is (code == 0)
+
+
 @pytest.mark.parametrize("style", ["text", "json"])
 def test_logs_of_a_call_stand_on_stderr_without_its_arguments(style: str, finexio: dict[str, str]) -> None:
     """Ours: even at debug, and even when the call is refused."""
@@ -319,6 +346,36 @@ def test_the_module_is_the_command() -> None:
     assert "there is no such tool" in done.stderr
 
 
+def test_letters_go_in_and_out_as_utf_8_whatever_the_locale_is(finexio: dict[str, str], tmp_path: Path) -> None:
+    """Ours: JSON is UTF-8, and an answer that cannot be printed would hide what was done."""
+    file = tmp_path / "arguments.json"
+    file.write_text('\ufeff{"name": "Łódź Papier ☃", "type": "Supplier", "internal_id": "lodz-1"}', encoding="utf-8")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "finexio_mcp", "call", "create_a_finexio_counterparty", f"@{file}"],
+        env={**os.environ, **finexio, **locale},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode("utf-8"))["result"]["name"] == "Łódź Papier ☃"
+
+
+def test_every_click_8_can_load_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: what is declared has to work; a type there takes an argument only in the latest ones."""
+
+    def refuse(_argument: Any) -> Never:
+        raise TypeError("type 'ParamType' is not subscriptable")
+
+    monkeypatch.setattr(click.ParamType, "__class_getitem__", refuse, raising=False)
+    module = runpy.run_path(str(Path(finexio_mcp.__file__).with_name("cli.py")))
+
+    assert module["cli"].commands.keys() == cli.commands.keys()
+
+
 def test_simulator_before_a_command_counts_for_the_command() -> None:
     """Ours: whoever asks for the simulator must not reach Finexio."""
     result = run("--simulator", "call", LIST, '{"limit": 1}', FINEXIO_BASE_URL="http://127.0.0.1:9/v2")
@@ -333,3 +390,74 @@ def test_json_without_end_is_refused() -> None:
 
     assert result.exit_code == 2
     assert "this is no JSON that can be read" in result.stderr
+
+
+# Signals ---------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def calling(tool: str, fault: Fault) -> Generator[tuple[subprocess.Popen[str], Simulator]]:
+    """A call as a process, once its request has reached a Finexio that answers late or never."""
+    sim, arrived = office(), threading.Event()
+
+    def note(_request: Received) -> bool:
+        arrived.set()
+        return True
+
+    sim.fault(fault, match=note)
+    command = [sys.executable, "-m", "finexio_mcp", "call", tool, json.dumps({**READS, **WRITES}[tool])]
+    with sim.listening() as base_url:
+        settings = {"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_BASE_URL": base_url}
+        process = subprocess.Popen(
+            command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert arrived.wait(20)
+            yield process, sim
+        finally:
+            process.kill()
+            process.communicate(timeout=10)
+
+
+with_signals = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+
+@with_signals
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_a_payment_end_and_its_answer_be_printed(number: signal.Signals) -> None:
+    """Ours: cut in half, nobody would know whether it was paid."""
+    with calling(PAY, Fault(delay_seconds=0.5)) as (process, sim):
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert json.loads(stdout)["status"] == "confirmed"
+    assert "its answer is waited for" in stderr
+    assert len(changes(sim)) == 1
+
+
+@with_signals
+def test_a_second_signal_cuts_a_payment_short_and_says_that_its_outcome_is_unknown() -> None:
+    """Ours: who insists is obeyed, and told to look before paying again."""
+    with calling(PAY, Fault(lost_answer=True)) as (process, _):
+        assert process.stderr is not None
+        process.send_signal(signal.SIGINT)
+        first = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=20)
+
+    assert "its answer is waited for" in first
+    assert (process.returncode, stdout) == (130, "")
+    assert "outcome of this write is unknown" in stderr
+    assert "Look it up before calling again" in stderr
+
+
+@with_signals
+def test_a_signal_ends_a_read_at_once() -> None:
+    """Ours: nothing is lost by it."""
+    with calling("list_all_finexio_invoices", Fault(lost_answer=True)) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=5)
+
+    assert (process.returncode, stdout) == (143, "")
+    assert "Traceback" not in stderr

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import anyio.from_thread
 import pytest
 from mcp import Client, MCPError
 from mcp.server import Server
 
+from finexio_mcp.api.client import FinexioClient, open_client
 from finexio_mcp.catalog import Listed
 from finexio_mcp.engine import Engine
 from finexio_mcp.server import INSTRUCTIONS, build_server
+from finexio_mcp.settings import Settings
 from tests.calls import (
     DELETE_WEBHOOK,
     INVOICE,
+    PATCH_COUNTERPARTY,
     PAY,
     READS,
     WRITES,
@@ -32,6 +37,7 @@ from tests.conftest import ERAS, Era, connect, simulator_settings
 pytestmark = pytest.mark.parametrize("era", ERAS)
 
 GET_INVOICE = "get_single_finexio_invoice_by_id"
+EACH_EFFECT = (GET_INVOICE, PATCH_COUNTERPARTY, PAY)
 SECRET = "secret detail"
 
 
@@ -196,18 +202,86 @@ async def test_calls_run_side_by_side_on_one_engine(era: Era) -> None:
 
 
 async def test_a_server_that_is_leaving_takes_no_new_calls(era: Era) -> None:
-    """Ours: what is not taken was not sent, and the answer says so."""
+    """Ours: what is not taken was not sent, and the answer says so in a way that a model can act on."""
     sim = office()
     engine = Engine(simulator_settings(), sim.transport())
 
     async with serving(engine, era) as client:
-        await ask(client, GET_INVOICE, id=INVOICE)
         await engine.drain()
-        with anyio.fail_after(5), pytest.raises(MCPError) as caught:
-            await client.call_tool(GET_INVOICE, {"id": INVOICE})
+        answers = {tool: await ask(client, tool, {**READS, **WRITES}[tool]) for tool in EACH_EFFECT}
 
-    assert "nothing was sent" in caught.value.error.message
-    assert len(sim.journal.requests) == 1
+    assert_not_run(answers)
+    assert sim.journal.requests == []
+
+
+async def test_what_cannot_get_ready_says_so_and_is_built_anew_by_the_next_call(
+    era: Era, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ours: every failure of a tool of ours is a result, nothing half built stays behind, and no text of it leaks."""
+    sim, running, broken = office(), [0], [True]
+
+    @contextlib.contextmanager
+    def embedded(settings: Settings) -> Generator[Settings]:
+        running[0] += 1
+        try:
+            yield settings
+        finally:
+            running[0] -= 1
+
+    def opened(settings: Settings, *, transport: Any) -> FinexioClient:
+        assert transport is None
+        if broken[0]:
+            raise OSError(SECRET)
+        return open_client(settings, transport=sim.transport())
+
+    monkeypatch.setattr("finexio_mcp.embedded.simulator", embedded)
+    monkeypatch.setattr("finexio_mcp.api.client.open_client", opened)
+    async with serving(Engine(simulator_settings()), era) as client:
+        answers = {tool: await ask(client, tool, {**READS, **WRITES}[tool]) for tool in EACH_EFFECT}
+        left_behind, broken[0] = running[0], False
+        good = await ask(client, GET_INVOICE, id=INVOICE)
+        built = running[0]
+
+    assert_not_run(answers)
+    assert (left_behind, built, running[0]) == (0, 1, 0)
+    assert good["result"]["id"] == INVOICE
+    assert SECRET not in caplog.text
+    assert "not ready: OSError" in caplog.text
+
+
+def assert_not_run(answers: dict[str, dict[str, Any]]) -> None:
+    """Each says that nothing was sent and that it may be called again; writes in the shape of a write."""
+    for content in answers.values():
+        message = content["error"].pop("message")
+        assert "nothing was sent" in message
+        assert content["error"] == {"code": "unavailable", "may_have_happened": False, "retryable": True}
+    read, change, payment = (answers[tool] for tool in EACH_EFFECT)
+    assert read.keys() == {"error"}
+    for write in (change, payment):
+        assert write["status"] == "not_executed"
+        assert write["op_id"].startswith("op_")
+    assert change["result"] is None
+    assert [row["invoice_number"] for row in payment["result"]] == ["HP-1"]
+
+
+async def test_what_cannot_be_imported_early_does_not_end_the_server(era: Era, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: getting warm is a courtesy; whatever is wrong is for the first call to say."""
+    tried = anyio.Event()
+
+    def refuse(_name: str) -> Any:
+        anyio.from_thread.run_sync(tried.set)
+        raise ImportError(SECRET)
+
+    monkeypatch.setattr("finexio_mcp.engine.importlib", SimpleNamespace(import_module=refuse))
+    async with connect(office(), era) as client:
+        await client.list_tools()
+        with anyio.fail_after(5):
+            await tried.wait()
+        tools = (await client.list_tools()).tools
+        content = await ask(client, GET_INVOICE, id=INVOICE)
+
+    assert len(tools) == 26
+    assert content["error"]["code"] == "unavailable"
 
 
 async def test_leaving_waits_for_the_writes_that_run(era: Era) -> None:
