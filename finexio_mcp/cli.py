@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -82,6 +82,7 @@ def cli(context: click.Context, simulator: bool) -> None:
     Without a command it serves stdio, which is what goes into a client's configuration. Settings are environment
     variables; `finexio-mcp doctor` checks them and prints ready configurations.
 
+    \b
     Try it offline: finexio-mcp demo
     """
     context.obj = simulator
@@ -110,6 +111,7 @@ def demo(no_colour: bool) -> None:
 
     Starts this server as a child process, as an MCP client would. Nothing leaves this machine.
 
+    \b
     Example: finexio-mcp demo
     """
     from finexio_mcp import demo as script
@@ -155,12 +157,12 @@ def call(everywhere: bool, tool: str, arguments: dict[str, Any], simulator: bool
 
     JSON holds the arguments: an object, @FILE, or - for stdin, so that no secret need stand in the process list.
     Exits with 0 on a result, 1 on an error, 2 if the call makes no sense. Ctrl-C ends a read at once; a write is
-    seen through first, unless you insist.
+    seen through first, unless you insist. With --simulator each call meets a fresh one; for several calls run
+    `finexio-mcp simulator`.
 
+    \b
     Offline: finexio-mcp call list_all_finexio_payments '{"limit": 2}' --simulator
     """
-    import difflib
-
     import anyio
 
     from finexio_mcp import catalog, logs
@@ -170,9 +172,7 @@ def call(everywhere: bool, tool: str, arguments: dict[str, Any], simulator: bool
     _warn(settings)
     logs.configure(settings)
     tools = catalog.read()
-    if tool not in tools:
-        near = difflib.get_close_matches(tool, tools, n=1, cutoff=0.5)
-        raise click.UsageError(f"there is no such tool{f'; did you mean {near[0]}?' if near else ''}")
+    _require_tool(tool, tools)
     sys.exit(anyio.run(_call, settings, tools[tool], arguments))
 
 
@@ -235,6 +235,7 @@ def _say(text: str) -> None:
 
 
 @cli.command()
+@click.argument("tool", required=False)
 @click.option(
     "--format",
     "style",
@@ -242,27 +243,53 @@ def _say(text: str) -> None:
     default="table",
     help="A table, or JSON for an agent framework.",
 )
-def tools(style: ToolFormat) -> None:
-    """List the tools: as a table, or as schemas for function calling.
+def tools(tool: str | None, style: ToolFormat) -> None:
+    """List the tools that these settings offer: as a table, or as schemas for function calling.
 
+    With TOOL, show that one with its arguments.
+
+    \b
     Example: finexio-mcp tools --format openai
     """
     from finexio_mcp import catalog
 
-    entries = catalog.read()
+    settings, known = _settings(), catalog.read()
+    if tool is not None:
+        _require_tool(tool, known)
+        known = {tool: known[tool]}
+        style = "mcp" if style == "table" else style
+    elif style != "table":
+        known = {name: listed for name, listed in known.items() if catalog.may_use(listed, settings)}
     if style != "table":
         shape = TOOL_SHAPES[style]
-        _print_json([shape(listed.entry) for listed in entries.values()])
+        click.echo(json.dumps([shape(listed.entry) for listed in known.values()], indent=2, ensure_ascii=False))
+        return
+    rows = [
+        (name, listed.access if catalog.may_use(listed, settings) else f"{listed.access} (off)", listed.entry)
+        for name, listed in known.items()
+    ]
+    if not sys.stdout.isatty():
+        for name, access, entry in rows:
+            click.echo(f"{name}\t{access}\t{entry['description']}")
         return
     from rich.console import Console
     from rich.table import Table
 
-    settings = _settings()
-    table = Table("Tool", "Access", "What it is for", title=f"{len(entries)} tools")
-    for listed in entries.values():
-        mark = "" if catalog.may_use(listed, settings) else " (off)"
-        table.add_row(listed.entry["name"], f"{listed.access}{mark}", listed.entry["description"])
+    table = Table(title=f"{len(rows)} tools")
+    table.add_column("Tool", no_wrap=True, min_width=max(len(name) for name in known))
+    table.add_column("Access")
+    table.add_column("What it is for", overflow="fold")
+    for name, access, entry in rows:
+        table.add_row(name, access, entry["description"])
     Console().print(table)
+
+
+def _require_tool(name: str, known: Mapping[str, object]) -> None:
+    import difflib
+
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        raise click.UsageError(f"there is no such tool{f'; did you mean {near[0]}?' if near else ''}")
 
 
 def _mcp_shape(entry: dict[str, Any]) -> dict[str, Any]:
@@ -298,6 +325,7 @@ def schemas(write: bool) -> None:
 
     Exits with 1 if --check finds one stale. For a checkout of the source.
 
+    \b
     Example: finexio-mcp schemas --check
     """
     from finexio_mcp import generated
@@ -321,6 +349,7 @@ def doctor(everywhere: bool, simulator: bool, as_json: bool) -> None:
 
     Exits with 1 if something needs attention.
 
+    \b
     Offline: finexio-mcp doctor --simulator
     """
     from finexio_mcp import doctor as checks
@@ -335,25 +364,37 @@ def doctor(everywhere: bool, simulator: bool, as_json: bool) -> None:
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep the books in this file.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same books.")
 @click.option(
-    "--day-seconds", type=float, default=24.0, show_default=True, help="A day passes in this time; 0 stops it."
+    "--day-seconds",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    show_default=True,
+    help="How long a day takes; 0 stops time.",
 )
 def simulate(port: int, user: str, password: str, state: Path | None, seed: int, day_seconds: float) -> None:
     """Run the pretend Finexio as a server on this machine.
 
     Point the MCP server at it with FINEXIO_ENVIRONMENT=simulator and FINEXIO_BASE_URL.
 
+    \b
     Example: finexio-mcp simulator --port 8899
     """
+    import sqlite3
+
     from finexio_mcp.simulator import Simulator
     from finexio_mcp.simulator.server import serve
 
-    simulated = Simulator(seed=seed, username=user, password=password, state=state)
-    serve(
-        simulated,
-        port=port,
-        day_seconds=day_seconds or None,
-        ready=lambda base_url: click.echo(f"Pretend Finexio at {base_url}, user {user}. Ctrl-C ends it.", err=True),
-    )
+    try:
+        simulated = Simulator(seed=seed, username=user, password=password, state=state)
+        serve(
+            simulated,
+            port=port,
+            day_seconds=day_seconds or None,
+            ready=lambda base_url: click.echo(f"Pretend Finexio at {base_url}, user {user}. Ctrl-C ends it.", err=True),
+        )
+    except OSError as error:
+        raise click.ClickException(f"cannot serve on port {port} with these books: {error.strerror or error}") from None
+    except sqlite3.DatabaseError:
+        raise click.ClickException(f"{state} holds no books of a simulator; name another file") from None
 
 
 def main() -> None:

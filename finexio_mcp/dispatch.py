@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from finexio_mcp.arguments import Checked, check
 from finexio_mcp.batch import match_batch, rows_of_failure
 from finexio_mcp.catalog import Listed, require
 from finexio_mcp.cursor import PAGE_SIZE, CursorError, Place, decode, encode, same_filters
-from finexio_mcp.envelope import Envelope, Outlet, Written
+from finexio_mcp.envelope import Envelope, Outlet, Written, new_op_id
 from finexio_mcp.errors import (
     FinexioError,
     Internal,
@@ -52,7 +51,7 @@ class Dispatcher:
         settings: Settings,
         client: FinexioClient,
         *,
-        new_op_id: Callable[[], str] = lambda: f"op_{secrets.token_hex(8)}",
+        new_op_id: Callable[[], str] = new_op_id,
     ) -> None:
         self._settings = settings
         self._client = client

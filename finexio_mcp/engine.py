@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import secrets
 import traceback
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 WARM_UP_DELAY_SECONDS = 0.05
 """Lets the first answer leave before the import takes the interpreter."""
-
 
 LAST_ANSWER_SECONDS = 0.1
 """From the end of a call to its answer on the wire, where nobody tells when it has left."""
@@ -110,7 +108,7 @@ class Engine:
     def _not_run(self, listed: Listed, arguments: dict[str, Any] | None, message: str) -> Envelope:
         """The answer to a call that never began."""
         from finexio_mcp.batch import rows_of_failure
-        from finexio_mcp.envelope import Outlet, Written
+        from finexio_mcp.envelope import Outlet, Written, new_op_id
         from finexio_mcp.guards.masking import Mask
 
         error, name = Unavailable(message), listed.entry["name"]
@@ -118,7 +116,7 @@ class Engine:
         if listed.access == "read":
             logger.info("%s %s", name, error.code, extra={"tool": name, "outcome": error.code})
             return outlet.failed(error)
-        op_id = f"op_{secrets.token_hex(8)}"
+        op_id = new_op_id()
         logger.info("%s %s %s", name, error.code, op_id, extra={"tool": name, "outcome": error.code, "op_id": op_id})
         rows = rows_of_failure(error, arguments) if listed.access == "pay" else None
         return outlet.failed(error, arguments=arguments, written=Written(op_id, error.status), rows=rows)

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 from pydantic_core import to_json
@@ -52,6 +53,11 @@ class Written:
 
     op_id: str
     status: WriteStatus
+
+
+def new_op_id() -> str:
+    """An id for a write, under which it stands in the log."""
+    return f"op_{token_hex(8)}"
 
 
 class Outlet:

@@ -27,6 +27,7 @@ from finexio_mcp.cli import cli
 from finexio_mcp.simulator import Fault, Received, Simulator
 from finexio_mcp.tools import TOOLS
 from finexio_mcp.tools.schema import entry
+from finexio_mcp.tools.spec import Effect
 from tests.calls import PAY, READS, WRITES, changes, office
 
 SECRET = "QXZ918273645"
@@ -461,3 +462,37 @@ def test_a_signal_ends_a_read_at_once() -> None:
 
     assert (process.returncode, stdout) == (143, "")
     assert "Traceback" not in stderr
+
+
+def test_one_tool_is_shown_with_its_arguments() -> None:
+    """Ours: whoever makes a call by hand has to see what it takes."""
+    (shown,) = json.loads(run("tools", LIST).stdout)
+
+    assert shown["name"] == LIST
+    assert "next_cursor" in shown["inputSchema"]["properties"]
+
+
+def test_a_piped_list_holds_every_name_whole() -> None:
+    """Ours: names are for copying, so no column cuts them."""
+    lines = run("tools").stdout.splitlines()
+
+    assert [line.split("\t")[0] for line in lines] == [tool.name for tool in TOOLS]
+
+
+def test_schemas_for_frameworks_hold_what_these_settings_offer() -> None:
+    """Ours: an agent is not handed a tool that every call of it would refuse."""
+    result = run("tools", "--format", "openai", FINEXIO_MCP_ACCESS="read")
+
+    names = [shown["function"]["name"] for shown in json.loads(result.stdout)]
+    assert names == [tool.name for tool in TOOLS if tool.effect is Effect.READ]
+
+
+def test_a_simulator_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """Ours: no traceback for a file that holds something else."""
+    other = tmp_path / "other.sqlite"
+    other.write_text("something else, long enough to be no database at all" * 20)
+
+    result = run("simulator", "--port", "0", "--state", str(other))
+
+    assert result.exit_code == 1
+    assert "holds no books of a simulator" in result.stderr
