@@ -51,7 +51,9 @@ def _settings(*, simulator: bool = False) -> Settings:
 
 
 def _warn(settings: Settings) -> None:
-    for name, problem in [*settings.warnings(), *unknown_names()]:
+    from finexio_mcp.guards.names import needless_unmasks
+
+    for name, problem in [*settings.warnings(), *needless_unmasks(settings), *unknown_names()]:
         click.echo(f"warning: {name} {problem}", err=True)
 
 

@@ -17,6 +17,7 @@ import anyio
 import click
 
 from finexio_mcp import catalog, clients
+from finexio_mcp.guards.names import needless_unmasks
 from finexio_mcp.settings import Settings, unknown_names
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ async def run_checks(
 
 def check_settings(settings: Settings) -> Iterator[Check]:
     """What is allowed and still looks like a mistake, one finding each."""
-    doubts = settings.warnings()
+    doubts = [*settings.warnings(), *needless_unmasks(settings)]
     strangers = unknown_names()
     for name, problem in doubts:
         yield Check("settings", "warn", f"{name} {problem}", f"Correct {name}, or unset it.")

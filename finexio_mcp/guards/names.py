@@ -6,6 +6,8 @@ import re
 from enum import Enum
 from functools import lru_cache
 
+from finexio_mcp.settings import NAMES, SettingProblem, Settings
+
 
 class Kind(Enum):
     """What the name of a field says about its value."""
@@ -76,3 +78,12 @@ def kind_of(name: str) -> Kind:
 def sensitive(name: str) -> bool:
     """Whether a field of this name is masked."""
     return kind_of(name) in {Kind.NUMBER, Kind.PASSWORD}
+
+
+def needless_unmasks(settings: Settings) -> list[SettingProblem]:
+    """Names in the setting that are never masked: misspelt ones, most likely, and what was meant stays masked."""
+    return [
+        SettingProblem(NAMES["unmask"], f"names {name!r}, which is never masked")
+        for name in settings.unmask
+        if not sensitive(name)
+    ]

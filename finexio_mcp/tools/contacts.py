@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from finexio_mcp.errors import NotFound, OutcomeUnknown, Problem, Rejected
 from finexio_mcp.shapes import is_array, is_object
@@ -28,10 +28,8 @@ WRITABLE = tuple(name for name in CONTACT.fields if name != "id")
 ONE_CONTACT = "Only one contact can be primary; set primary to true on one of them."
 
 
-class Contact(BaseModel):
-    """One supplier contact."""
-
-    model_config = Arguments.model_config
+class ContactFields(Arguments):
+    """What create and update share."""
 
     primary: bool
     """Main contact? Setting true unsets the former one."""
@@ -45,6 +43,10 @@ class Contact(BaseModel):
     """Phone."""
     payment_notification: bool | None = None
     """Tell of payments."""
+
+
+class Contact(ContactFields):
+    """One supplier contact."""
 
 
 class CreateContacts(Arguments):
@@ -69,23 +71,11 @@ class ListContacts(ListArguments):
     """Supplier id."""
 
 
-class UpdateContact(Arguments):
+class UpdateContact(ContactFields):
     supplier_id: Id
     """Supplier id."""
     id: Reference
     """Contact id or external_reference_id."""
-    primary: bool
-    """Main contact? Setting true unsets the former one."""
-    external_reference_id: NewReference | None = None
-    """New reference."""
-    name: Text40 | None = None
-    """Name."""
-    email: Email | None = None
-    """E-mail."""
-    phone: Text17 | None = None
-    """Phone."""
-    payment_notification: bool | None = None
-    """Tell of payments."""
     clear: Annotated[list[str] | None, Field(min_length=1, max_length=3), Local()] = None
     """Of name, email, phone: which to empty."""
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finexio_mcp.guards.masking import TOO_DEEP, Mask
-from finexio_mcp.guards.names import kind_of, sensitive
+from finexio_mcp.guards.names import kind_of, needless_unmasks, sensitive
+from finexio_mcp.settings import load
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=30),
@@ -419,3 +420,11 @@ def test_ordinary_fields_come_through_untouched(record: dict[str, Any], secret: 
 def test_every_name_has_a_kind(name: str) -> None:
     """Ours: no key breaks the decision."""
     kind_of(name)
+
+
+def test_a_name_to_unmask_that_is_never_masked_is_pointed_out() -> None:
+    """Ours: misspelt, it would leave masked what the operator wants to see."""
+    (problem,) = needless_unmasks(load(FINEXIO_MCP_UNMASK="bank_acount_number,tax_id"))
+
+    assert problem.name == "FINEXIO_MCP_UNMASK"
+    assert "bank_acount_number" in problem.problem
