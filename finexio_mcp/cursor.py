@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from finexio_mcp.shapes import deeper_than
+
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 MAX_CHARS = 2_000
@@ -20,7 +22,7 @@ REMEMBERED = 3
 
 _VERSION = 1
 _HEADER = struct.Struct(">IBI")  # checksum of all that follows, version, checksum of the tool's name
-_MAX_DEPTH = 8
+_MAX_DEPTH = 7
 _MAX_COUNT = 10**15
 
 _MANGLED = "next_cursor was altered or shortened, or never came from here. "
@@ -111,7 +113,8 @@ def _parse(body: bytes) -> tuple[dict[str, JSON], Place]:
     filters, page, offset, last_ids, count = content
     if not isinstance(filters, dict):
         raise TypeError
-    _check_depth(filters, _MAX_DEPTH)
+    if deeper_than(filters, _MAX_DEPTH):
+        raise ValueError
     return filters, Place(
         page=_whole(page, 1, MAX_PAGE),
         offset=_whole(offset, 0, PAGE_SIZE - 1),
@@ -122,13 +125,6 @@ def _parse(body: bytes) -> tuple[dict[str, JSON], Place]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
-
-
-def _check_depth(value: JSON, levels: int) -> None:
-    if levels == 0:
-        raise ValueError
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _check_depth(inner, levels - 1)
 
 
 def _whole(value: JSON, low: int, high: int) -> int:
