@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
@@ -14,7 +13,7 @@ from pydantic_core import to_json
 from finexio_mcp.errors import FinexioError, Problem, WriteStatus
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.masking import Mask
-from finexio_mcp.guards.numbers import Secrets, hide_passwords, telling
+from finexio_mcp.guards.numbers import Secrets, hide_in, hide_passwords, telling
 from finexio_mcp.shapes import CONTAINERS, is_array, is_flat, is_object
 from finexio_mcp.tools.spec import Record
 
@@ -209,8 +208,14 @@ class Outlet:
     def _close(self, content: dict[str, Any], text: str, *, is_error: bool = False) -> Envelope:
         """The last look: our own credentials may have come back in anything."""
         credentials = [secret for secret in self._credentials() if telling(secret)]
-        hidden = hide_passwords(text, credentials)
-        return Envelope(content if hidden == text else json.loads(hidden), hidden, is_error)
+        if hide_passwords(text, credentials) != text:
+            # Only values that Finexio wrote: in the text a password may match a number, or JSON's own signs.
+            content = {key: hide_in(value, credentials) if key == "result" else value for key, value in content.items()}
+            if "fields" in content.get("error", {}):
+                error: dict[str, Any] = content["error"]
+                content["error"] = {**error, "fields": hide_in(error["fields"], credentials)}
+            text = _dump(content)
+        return Envelope(content, text, is_error)
 
 
 def _dump(value: Any) -> str:

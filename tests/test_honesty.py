@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -269,3 +270,16 @@ async def test_a_drawdown_answered_with_its_payments_shows_them(era: Era) -> Non
         content = await ask(client, "get_single_finexio_drawdown_by_id", id="DJ1")
 
     assert content["result"] == rows
+
+
+@pytest.mark.parametrize("password", ["128450128", '":"1', "confirmed"])
+async def test_a_password_that_looks_like_the_answer_does_not_break_it(password: str, era: Era) -> None:
+    """Ours: a write that is done is told, whatever the operator's password happens to be."""
+    upstream = Upstream(lambda request: reply(201, [{**row, "id": "i-1"} for row in json.loads(request.content)]))
+    bill = invoice(amount_cents=128450128, note=f"it is {password}")
+
+    async with connect_at(FakeClock(), upstream, era, FINEXIO_USERNAME="robot", FINEXIO_PASSWORD=password) as client:
+        content = await ask(client, PAY, invoices=[bill])
+
+    assert content["status"] == "confirmed"
+    assert content["result"][0]["amount_cents"] == 128450128

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from finexio_mcp.guards.cleaning import clean
+from finexio_mcp.shapes import is_array, is_object
 
 HIDDEN = "****"
 MASKED = re.compile(r"\*{4}.{0,4}(?: \(changed\))?", re.DOTALL)
@@ -85,6 +86,15 @@ def hide_passwords(text: str, passwords: Iterable[str]) -> str:
         for form in {password, json.dumps(password, ensure_ascii=False)[1:-1]}:
             text = text.replace(form, HIDDEN)
     return text
+
+
+def hide_in(value: Any, passwords: Collection[str]) -> Any:
+    """JSON data without passwords in its texts; names, numbers and the shape stay."""
+    if isinstance(value, str):
+        return hide_passwords(value, passwords)
+    if is_object(value):
+        return {key: hide_in(item, passwords) for key, item in value.items()}
+    return [hide_in(item, passwords) for item in value] if is_array(value) else value
 
 
 def _numbers_in(run: re.Match[str], secrets: Secrets) -> Iterator[tuple[int, int]]:
