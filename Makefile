@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -m pip --python $(BIN)/python install --quiet
 
-.PHONY: demo test check lint schemas bench lock clean
+.PHONY: demo test check lint schemas bench torture lock clean
 
 demo: $(VENV)/.ready
 	@$(BIN)/finexio-mcp demo
@@ -26,12 +26,16 @@ schemas: $(VENV)/.ready
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m bench
 
+# Kills processes that pay; STORM="--rounds 1 --seed 7" and the like choose the storm.
+torture: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.torture $(STORM)
+
 # Needs uv; the locks hold hashes and no addresses.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		-q pyproject.toml --group build -o requirements.lock
+		-q pyproject.toml --extra postgres --group build -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		-q pyproject.toml --group build --group test --group check -c requirements.lock -o requirements-dev.lock
+		-q pyproject.toml --extra postgres --group build --group test --group check -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache dist
