@@ -14,6 +14,10 @@ class Clock:
         """Seconds that only ever grow."""
         return time.monotonic()
 
+    def wall(self) -> float:
+        """Seconds since 1970, as the machine's clock shows them; may jump."""
+        return time.time()
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await anyio.sleep(seconds)

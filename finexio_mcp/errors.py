@@ -16,6 +16,8 @@
         * Overloaded .............. too many calls wait here (`overloaded`)
     * NotExecuted ................. a write that provably never ran (`not_executed`)
     * Unreadable .................. the answer makes no sense (`upstream_unreadable`)
+    * Conflict .................... the same invoice with another content (`conflict`)
+    * LedgerUnavailable ........... submissions cannot be recorded, so none is sent (`ledger_unavailable`)
     * OutcomeUnknown .............. a write left, and may have happened (`in_doubt`)
     * Internal .................... our own fault (`internal`)
 
@@ -177,6 +179,20 @@ class Unreadable(FinexioError):
 
     code = "upstream_unreadable"
     status = "not_executed"
+
+
+class Conflict(FinexioError):
+    """The same invoice was submitted with another amount, currency, date or discount; a person decides."""
+
+    code = "conflict"
+    status = "conflict"
+
+
+class LedgerUnavailable(FinexioError):
+    """Nothing can be recorded, so nothing is sent until an operator acts; reads go on."""
+
+    code = "ledger_unavailable"
+    status = "ledger_unavailable"
 
 
 class OutcomeUnknown(FinexioError):

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 Environment = Literal["sandbox", "production", "simulator"]
 Access = Literal["read", "write", "pay"]
 ACCESS_ORDER: tuple[Access, ...] = ("read", "write", "pay")
-TOOLSETS = ("core",)
+TOOLSETS = ("core", "ledger")
 
 SANDBOX_URL = "https://api.finexio-stage.com/v2"
 PRODUCTION_URL = "https://api.finexio.com/v2"
@@ -27,10 +27,17 @@ BASE_URLS: Mapping[Environment, str] = {
     "simulator": SIMULATOR_URL,
 }
 PLAIN_URL = re.compile(r"[!-~]+")
+LEDGER_URL = re.compile(r"(postgres(ql)?(\+psycopg)?://|sqlite:////?[^/])[!-~]+$")
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Comma-separated."""
+
+Seconds = Annotated[tuple[int, ...], NoDecode]
+"""Whole seconds, comma-separated."""
+
+LOOKS = (0, 30, 120, 600, 1500, 2400, 3300, 4200, 5100, 6000, 6900)
+MAX_LOOK_SECONDS = 30 * 86_400
 
 
 class Credentials(NamedTuple):
@@ -104,7 +111,8 @@ class Settings(BaseSettings):
     toolsets: Names = _named(
         "FINEXIO_MCP_TOOLSETS",
         ("core",),
-        "Groups of tools, comma-separated. `core` is the 26 tools.",
+        "Groups of tools, comma-separated. `core` is the 26 tools; `ledger` shows what was submitted through this "
+        "server.",
     )
     tools: Names = _named(
         "FINEXIO_MCP_TOOLS",
@@ -122,6 +130,64 @@ class Settings(BaseSettings):
         None,
         "Largest sum of one batch, in cents. Default: no limit of ours.",
         ge=1,
+    )
+    max_day_cents: int | None = _named(
+        "FINEXIO_MCP_MAX_DAY_CENTS",
+        None,
+        "Largest sum of all invoices submitted in any 24 hours, in cents. Default: no limit of ours.",
+        ge=1,
+    )
+    duplicates: Literal["warn", "refuse", "off"] = _named(
+        "FINEXIO_MCP_DUPLICATES",
+        "warn",
+        "What happens to an invoice that looks like an earlier one of the same supplier: `warn`, `refuse` or `off`. "
+        "One that looks like an unsettled one is always refused.",
+    )
+    ledger_url: SecretStr | None = _named(
+        "FINEXIO_MCP_LEDGER_URL",
+        None,
+        "Where submissions are recorded: `postgresql://...` for several hosts, or `sqlite:////absolute/path`. "
+        "Default: a file of this user on this machine.",
+    )
+    state_key: SecretStr | None = _named(
+        "FINEXIO_MCP_STATE_KEY",
+        None,
+        "Key for digests in a PostgreSQL ledger, the same on every host: 32 characters or more.",
+        min_length=32,
+    )
+    allow_volatile_ledger: bool = _named(
+        "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER",
+        False,
+        "Allow a ledger on a file system that forgets or cannot lock (overlay, tmpfs, network): for trials.",
+    )
+    answer_seconds: float = _named(
+        "FINEXIO_MCP_ANSWER_SECONDS",
+        25.0,
+        "Longest wait for a write's outcome; after that the answer is `in_progress`.",
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+    )
+    batch_seconds: float = _named(
+        "FINEXIO_MCP_BATCH_SECONDS",
+        75.0,
+        "How long Finexio may take to answer an invoice batch.",
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+    )
+    write_seconds: float = _named(
+        "FINEXIO_MCP_WRITE_SECONDS",
+        45.0,
+        "How long Finexio may take to answer any other write.",
+        gt=0,
+        le=600,
+        allow_inf_nan=False,
+    )
+    look_seconds: Seconds = _named(
+        "FINEXIO_MCP_LOOK_SECONDS",
+        LOOKS,
+        "When Finexio is asked what became of a write in doubt, in seconds after the doubt arose, comma-separated.",
     )
     webhook_hosts: Names = _named(
         "FINEXIO_MCP_WEBHOOK_HOSTS",
@@ -185,6 +251,31 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("look_seconds", mode="before")
+    @classmethod
+    def _split_seconds(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(int(part) for part in value.split(",") if part.strip())
+        except ValueError:
+            raise ValueError("allowed: whole seconds, comma-separated, such as 0,30,120") from None
+
+    @field_validator("look_seconds")
+    @classmethod
+    def _check_seconds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or list(value) != sorted(set(value)) or value[0] < 0 or value[-1] > MAX_LOOK_SECONDS:
+            raise ValueError("allowed: whole seconds in rising order, comma-separated, such as 0,30,120")
+        return value
+
+    @field_validator("ledger_url")
+    @classmethod
+    def _check_ledger_url(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value is not None else ""
+        if value is not None and not LEDGER_URL.match(text):
+            raise ValueError("allowed: postgresql://user:password@host/database or sqlite:////absolute/path")
+        return value
+
     @field_validator("toolsets")
     @classmethod
     def _check_toolsets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -232,6 +323,8 @@ class Settings(BaseSettings):
     def _check_password(self) -> Self:
         if self.password is not None and self.password_file is not None:
             raise ValueError("FINEXIO_PASSWORD_FILE|stands beside FINEXIO_PASSWORD; set one of the two")
+        if self.shares_ledger and self.state_key is None:
+            raise ValueError("FINEXIO_MCP_STATE_KEY|has to be set with a PostgreSQL ledger, the same on every host")
         return self
 
     @property
@@ -243,6 +336,11 @@ class Settings(BaseSettings):
     def embedded(self) -> bool:
         """Whether the simulator runs inside this process."""
         return self.environment == "simulator" and self.base_url is None
+
+    @property
+    def shares_ledger(self) -> bool:
+        """Whether the ledger is a PostgreSQL that other hosts may use too."""
+        return self.ledger_url is not None and self.ledger_url.get_secret_value().startswith("postgres")
 
     @property
     def real_money(self) -> bool:
@@ -335,6 +433,12 @@ def _describe(error: ValidationError) -> list[SettingProblem]:
                 message = "must be a whole number"
             case "float_parsing" | "float_type" | "finite_number":
                 message = "must be a number"
+            case "bool_parsing" | "bool_type":
+                message = "must be 1 or 0"
+            case "string_too_short" | "too_short":
+                message = f"must have at least {context['min_length']} characters"
+            case "greater_than":
+                message = f"must be more than {context['gt']}"
             case "greater_than_equal":
                 message = f"must be at least {context['ge']}"
             case "less_than_equal":

@@ -1,0 +1,189 @@
+"""The ledger as the server uses it: opened at the first write, asked in a thread of its own."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from secrets import token_hex
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from finexio_mcp.errors import LedgerUnavailable
+from finexio_mcp.guards.ledger.place import Peeked, Place, locate, peek, prepare
+from finexio_mcp.guards.ledger.rows import Claim, Event, Look, Outcome, Rules, Submission, Verified, Wanted
+from finexio_mcp.guards.ledger.states import Effect, State
+from finexio_mcp.guards.ledger.trouble import PASSING, Unusable, explain
+from finexio_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from finexio_mcp.guards.ledger.store import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FOREIGN = ("sqlalchemy", "sqlite3", "psycopg", "psycopg_pool")
+"""Whose exceptions speak of the database, not of a mistake of ours."""
+
+logger = logging.getLogger("finexio_mcp.ledger")
+
+
+class Book:
+    """Every statement of the ledger, one at a time, for one process.
+
+    Nothing is opened, and SQLAlchemy is not imported, before the first use. A ledger that could not be opened is tried
+    again by the next call, so that an operator need not restart anything.
+
+    Args:
+        settings: Where the ledger is.
+        now: Milliseconds since 1970, for tests; `None` is the database's own clock.
+    """
+
+    def __init__(self, settings: Settings, *, now: Callable[[], int] | None = None) -> None:
+        self._settings = settings
+        self._now = now
+        self._store: Store | None = None
+        self._key = b""
+        self._limiter: anyio.CapacityLimiter | None = None
+        self.owner = token_hex(8)
+        self.place: Place = locate(settings)
+
+    async def key(self) -> bytes:
+        """The key of the digests.
+
+        Raises:
+            LedgerUnavailable: Saying what an operator should do; so does every other method.
+        """
+        await self._run(lambda _store: None)
+        return self._key
+
+    async def claim(self, wanted: Sequence[Wanted], *, op_id: str, tool: str, effect: Effect, rules: Rules) -> Claim:
+        """Record what a call is about to submit, or say why not."""
+        return await self._run(lambda store: store.claim(wanted, op_id=op_id, tool=tool, effect=effect, rules=rules))
+
+    async def recall(self, wanted: Wanted, *, effect: Effect, rules: Rules) -> Submission | None:
+        """What stands in the way of this change, or answers it."""
+        return await self._run(lambda store: store.recall(wanted, effect=effect, rules=rules))
+
+    async def mark_sent(self, op_id: str, *, lease_ms: int) -> bool:
+        """Record that the first byte is about to leave; `False` if this process may no longer send it."""
+        return await self._run(lambda store: store.mark_sent(op_id, lease_ms=lease_ms))
+
+    async def withdraw(self, op_id: str) -> bool:
+        """Record that nothing left; `False` if it stands as sent."""
+        return await self._run(lambda store: store.withdraw(op_id))
+
+    async def settle(self, op_id: str, outcomes: Mapping[int, Outcome]) -> list[Submission]:
+        """Record what came of rows, by position."""
+        return await self._run(lambda store: store.settle(op_id, outcomes))
+
+    async def extend(self, op_id: str, positions: Collection[int], *, lease_ms: int) -> None:
+        """Keep rows that stay `sent` for a while."""
+        await self._run(lambda store: store.extend(op_id, positions, lease_ms=lease_ms))
+
+    async def take_over(self) -> list[Submission]:
+        """Rows whose process did not come back in time, as they stand from now on."""
+        return await self._run(lambda store: store.take_over())
+
+    async def begin_look(self, *, lease_ms: int, ids: Collection[int] | None = None) -> list[Submission]:
+        """Take rows in doubt to look them up: those that are due, or the named ones."""
+        return await self._run(lambda store: store.begin_look(lease_ms=lease_ms, ids=ids, due_only=ids is None))
+
+    async def end_look(self, looks: Mapping[int, Look]) -> list[Submission]:
+        """Record what looks found."""
+        return await self._run(lambda store: store.end_look(looks))
+
+    async def owners_of(self, finexio_ids: Collection[str]) -> Mapping[str, int]:
+        """Which submission a Finexio id belongs to, where one is known."""
+        return await self._run(lambda store: store.owners_of(finexio_ids))
+
+    async def next_due_ms(self) -> int | None:
+        """When something that is open asks for attention."""
+        return await self._run(lambda store: store.next_due_ms())
+
+    async def now_ms(self) -> int:
+        """The time that leases go by."""
+        return await self._run(lambda store: store.now_ms())
+
+    async def get(self, op_id: str) -> list[Submission]:
+        """The rows of one call. Asking creates no ledger."""
+        return [] if self._never_written() else await self._run(lambda store: store.get(op_id))
+
+    async def find(
+        self,
+        *,
+        number: str | None = None,
+        supplier: str | None = None,
+        states: Collection[State] | None = None,
+        limit: int = 50,
+        before_id: int | None = None,
+    ) -> list[Submission]:
+        """Submissions, newest first. Asking creates no ledger."""
+        return (
+            []
+            if self._never_written()
+            else await self._run(
+                lambda store: store.find(
+                    number=number, supplier=supplier, states=states, limit=limit, before_id=before_id
+                )
+            )
+        )
+
+    async def history(self, op_id: str) -> list[Event]:
+        """What happened to the rows of one call."""
+        return await self._run(lambda store: store.history(op_id))
+
+    async def resolve(self, op_id: str, *, number: str | None, state: State, note: str) -> list[Submission]:
+        """Record a person's word."""
+        return await self._run(lambda store: store.resolve(op_id, number=number, state=state, note=note))
+
+    async def verify(self) -> Verified:
+        """Check the whole ledger."""
+        return await self._run(lambda store: store.verify())
+
+    def peek(self) -> Peeked | None:
+        """A glance at a ledger in a file, from any thread; opens and creates nothing."""
+        return peek(self.place, now_ms=None if self._now is None else self._now())
+
+    def _never_written(self) -> bool:
+        """Whether there is no ledger yet; one that was removed is another matter, and is found out by opening it."""
+        file, key_file = self.place.file, self.place.key_file
+        return file is not None and key_file is not None and not file.exists() and not key_file.exists()
+
+    # In the thread -------------------------------------------------------------
+
+    async def _run(self, ask: Callable[[Store], T]) -> T:
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(1)
+        try:
+            # Not abandoned when the caller leaves: what is being committed is waited for.
+            return await anyio.to_thread.run_sync(functools.partial(self._ask, ask), limiter=self._limiter)
+        except Exception as error:
+            raise self._unavailable(error) from None
+
+    def _ask(self, ask: Callable[[Store], T]) -> T:
+        if self._store is None:
+            self._store = self._open()
+        return ask(self._store)
+
+    def _open(self) -> Store:
+        from finexio_mcp.guards.ledger.store import open_store
+
+        self._key = prepare(self.place, self._settings)
+        store = open_store(self.place, owner=self.owner, now=self._now)
+        head = store.head()
+        logger.info("ledger open, head %s", head, extra={"head": head})
+        return store
+
+    def _unavailable(self, error: Exception) -> Exception:
+        """What a failing database means for a call; a mistake of ours stays one."""
+        foreign = type(error).__module__.partition(".")[0] in FOREIGN or isinstance(error, OSError | ImportError)
+        if not isinstance(error, Unusable) and not foreign:
+            return error
+        trouble = error if isinstance(error, Unusable) else explain(error, file=self.place.file)
+        logger.error("the ledger cannot be used: %s", trouble.kind, extra={"kind": trouble.kind})
+        unavailable = LedgerUnavailable(f"Nothing was sent: {trouble.advice} Reads go on.")
+        unavailable.retryable = trouble.kind in PASSING
+        return unavailable

@@ -1,0 +1,74 @@
+"""The ledger for those who only want to look at it: opened where it is there, and never made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from secrets import token_hex
+from typing import TYPE_CHECKING, TypeVar
+
+from finexio_mcp.guards.ledger.place import Place, describe, peek
+from finexio_mcp.guards.ledger.trouble import Unusable, explain
+
+if TYPE_CHECKING:
+    from finexio_mcp.guards.ledger.store import Store
+
+T = TypeVar("T")
+
+FOREIGN = frozenset({"sqlalchemy", "sqlite3", "psycopg"})
+"""Whose exceptions speak of the database, not of a mistake of ours."""
+
+
+def consult(place: Place, ask: Callable[[Store], T]) -> T | None:
+    """Ask a ledger that is there; `None` if there is none yet, or it lives in a server's memory.
+
+    Raises:
+        Unusable: Saying what an operator should do, and where.
+    """
+    store: Store | None = None
+    try:
+        store = _open(place)
+        return ask(store) if store is not None else None
+    except Unusable as trouble:
+        raise _placed(trouble, place) from None
+    except Exception as error:
+        module = type(error).__module__.partition(".")[0]
+        if module not in FOREIGN and not isinstance(error, OSError | ImportError | UnicodeError):
+            raise
+        # Not even as a cause: a driver's exception holds the connection, password included.
+        raise _placed(explain(error, file=place.file), place) from None
+    finally:
+        if store is not None:
+            store.close()
+
+
+def _open(place: Place) -> Store | None:
+    if place.trouble is not None:
+        raise Unusable(place.trouble)
+    if place.memory:
+        return None
+    if place.file is not None:
+        peeked = peek(place)
+        if peeked is None:
+            return None
+        # What a writer that died left locked is mended by the next opening that may write.
+        if peeked.trouble not in (None, "locked"):
+            raise Unusable(peeked.trouble)
+    from finexio_mcp.guards.ledger import schema
+    from finexio_mcp.guards.ledger.engines import open_engine, open_file
+    from finexio_mcp.guards.ledger.store import Store
+
+    engine = open_file(place.file) if place.file is not None else open_engine(place.url)
+    if place.file is None:
+        with engine.connect() as connection:
+            begun = schema.present(connection) & set(schema.METADATA.tables)
+        if not begun:
+            engine.dispose()
+            return None
+    store = Store(engine, scope=place.scope, owner=token_hex(8))
+    store.check()
+    return store
+
+
+def _placed(trouble: Unusable, place: Place) -> Unusable:
+    where = describe(place)
+    return trouble if where in trouble.advice else Unusable(trouble.kind, f"{trouble.advice} (The ledger: {where})")
