@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from finexio_mcp.errors import InvalidArguments, Problem
 from finexio_mcp.shapes import deeper_than, is_array, is_object
-from finexio_mcp.tools.spec import Pairs, ToolSpec
+from finexio_mcp.tools.spec import Pairs, ToolSpec, local_names
 
 MAX_DEPTH = 12
 ABSENT: tuple[Any, ...] = (None, "", [], {})
@@ -27,7 +27,8 @@ PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
 class Checked:
     """Arguments that keep every rule.
 
-    `wire` goes to Finexio, field name to JSON value; `local` steers this server.
+    `wire` goes to Finexio, field name to JSON value; `local` steers this server. What steers it inside
+    rows stands in `local` under the name of the rows: a map for each row, if any row has something.
     """
 
     wire: dict[str, Any]
@@ -53,13 +54,34 @@ def check(tool: ToolSpec, raw: Mapping[str, Any] | None) -> Checked:
         model = tool.arguments.model_validate(_drop_absent(tool.arguments, arguments))
     except ValidationError as error:
         raise _invalid(_problems(tool, error)) from None
-    wire = model.model_dump(mode="json", exclude_none=True, exclude={*tool.local_names})
-    local = {name: value for name in tool.local_names if (value := getattr(model, name)) is not None}
+    wire = model.model_dump(mode="json", exclude_none=True, exclude=_never_sent(tool.arguments))
+    local = _local_values(model)
     cleared = cast(list[str], local.get("clear", []))
     if problems := [*model.problems(), *_clear_problems(tool, cleared, wire), *_patch_problems(tool, cleared, wire)]:
         raise _invalid(problems)
     # The vendor's schema has no null: an emptied field travels as "".
     return Checked(wire={**wire, **dict.fromkeys(cleared, "")}, local=local, notices=tuple(notices))
+
+
+@cache
+def _never_sent(model: type[BaseModel]) -> dict[str, Any]:
+    """The fields to leave out of what is sent, those inside rows too."""
+    inner = {name: _never_sent(row) for name, (_, _, row) in _shape(model).items() if row is not None}
+    rows = {name: {"__all__": left_out} for name, left_out in inner.items() if left_out}
+    return {**rows, **dict.fromkeys(local_names(model), True)}
+
+
+def _local_values(model: BaseModel) -> dict[str, Any]:
+    """What is left out of what is sent."""
+    values: dict[str, Any] = {}
+    for name, inside in _never_sent(type(model)).items():
+        value = getattr(model, name)
+        if inside is not True:
+            value = [_local_values(row) for row in value or ()]
+            value = value if any(value) else None
+        if value is not None:
+            values[name] = value
+    return values
 
 
 def _can_be_sent(value: Any) -> bool:

@@ -81,7 +81,7 @@ def _default(field: str) -> str:
     default = Settings.model_fields[field].default
     if default is None or default is PydanticUndefined or default == ():
         return ""
-    return f"`{','.join(default) if isinstance(default, tuple) else default}`"  # pyright: ignore[reportUnknownArgumentType]
+    return f"`{','.join(map(str, default)) if isinstance(default, tuple) else default}`"  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _settings() -> str:

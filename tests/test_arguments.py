@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
+from finexio_mcp.api.requests import build
 from finexio_mcp.arguments import MAX_DEPTH, Checked, check
 from finexio_mcp.errors import InvalidArguments
 from finexio_mcp.tools import BY_NAME, TOOLS
-from finexio_mcp.tools.spec import ToolSpec
+from finexio_mcp.tools.spec import Local, ToolSpec
 from tests.tools.samples import LEAST, SUPPLIER, WEBHOOK, Arguments, invoice, places, plant, schema_of
 
 CREATE = "create_a_finexio_counterparty"
@@ -848,6 +850,84 @@ def test_what_steers_the_answer_never_leaves() -> None:
     checked = check(BY_NAME[LIST_PAYMENTS], {**local, "status": "settled"})
 
     assert checked == Checked(wire={"status": "settled"}, local=local)
+
+
+STEERING: Arguments = {
+    "fields": ["id"],
+    "limit": 5,
+    "next_cursor": "abc",
+    "clear": ["name"],
+    "resubmit": True,
+    "not_a_duplicate_of": "i-0",
+}
+"""Every argument that is for this server alone, wherever it stands."""
+
+
+@every_tool
+def test_no_request_holds_what_steers_this_server(tool: ToolSpec) -> None:
+    """Ours: a word that Finexio does not know may be dropped there today and mean something tomorrow."""
+    marked = [path for path, _ in places(schema_of(tool)) if path[-1] in STEERING]
+    plain = check(tool, LEAST[tool.name])
+
+    for path in marked:
+        name = str(path[-1])
+        value = [tool.arguments.clearable[0]] if name == "clear" else STEERING[name]
+        checked = check(tool, plant(tool.name, path, value))
+        emptied = dict.fromkeys(value, "") if name == "clear" else {}
+        assert checked.wire == {**plain.wire, **emptied}, path
+        assert checked.local == ({"invoices": [{name: value}]} if len(path) > 1 else {name: value}), path
+        if not tool.own:
+            assert name not in (request := build(tool, checked.wire)).target
+            assert f'"{name}"'.encode() not in (request.body or b""), path
+
+
+def local_fields(model: type[BaseModel]) -> set[str]:
+    """Every field marked as local in a model and in those inside it."""
+    names: set[str] = set()
+    for name, info in model.model_fields.items():
+        names |= {name for trait in info.metadata if isinstance(trait, Local)}
+        kinds: list[Any] = [info.annotation]
+        while kinds:
+            kind = kinds.pop()
+            kinds += get_args(kind)
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                names |= local_fields(kind)
+    return names
+
+
+def test_those_are_all_that_steer_this_server() -> None:
+    """Ours: what is added to them has to be added to the test that they never leave."""
+    assert set[str]().union(*(local_fields(tool.arguments) for tool in TOOLS)) == set(STEERING)
+
+
+def test_what_is_said_of_single_invoices_stays_beside_them() -> None:
+    """Ours: each row keeps its place, and a batch without any such word has nothing beside it."""
+    rows = [
+        invoice(invoice_number="QP-1"),
+        invoice(invoice_number="QP-2", resubmit=False, not_a_duplicate_of=""),
+        invoice(invoice_number="QP-3", resubmit=True, not_a_duplicate_of="i-9"),
+    ]
+
+    checked = check(BY_NAME[PAY], {"invoices": rows})
+
+    assert checked.local == {"invoices": [{}, {"resubmit": False}, {"resubmit": True, "not_a_duplicate_of": "i-9"}]}
+    assert [row["invoice_number"] for row in checked.wire["invoices"]] == ["QP-1", "QP-2", "QP-3"]
+    assert check(BY_NAME[PAY], {"invoices": [rows[0], {**rows[1], "resubmit": None}]}).local == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"resubmit": "true"}, "resubmit"),
+        ({"resubmit": 1}, "resubmit"),
+        ({"not_a_duplicate_of": "two words"}, "not_a_duplicate_of"),
+        ({"not_a_duplicate_of": 7}, "not_a_duplicate_of"),
+        ({"not_a_duplicate_of": "x" * 201}, "not_a_duplicate_of"),
+    ],
+)
+def test_what_is_said_of_an_invoice_is_checked(given: Arguments, field: str) -> None:
+    """Ours: it decides whether an invoice is paid again."""
+    assert list(refused(PAY, {"invoices": [invoice(**given)]})) == [f"invoices[0].{field}"]
 
 
 @pytest.mark.parametrize(

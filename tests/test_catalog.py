@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from finexio_mcp import catalog
 from finexio_mcp.catalog import may_use, require, unknown_tools
 from finexio_mcp.errors import AccessDenied
 from finexio_mcp.settings import load
-from finexio_mcp.tools import TOOLS
+from finexio_mcp.tools import CORE, TOOLS
 from finexio_mcp.tools.schema import entry
 from finexio_mcp.tools.spec import Effect
 
@@ -41,13 +42,22 @@ def test_the_catalog_holds_the_registry() -> None:
 @pytest.mark.parametrize("access", ALLOWED)
 def test_access_decides_what_is_offered(access: str) -> None:
     """Ours: reading is less than writing is less than paying."""
-    assert offered(FINEXIO_MCP_ACCESS=access) == [tool.name for tool in TOOLS if tool.effect in ALLOWED[access]]
+    assert offered(FINEXIO_MCP_ACCESS=access) == [tool.name for tool in CORE if tool.effect in ALLOWED[access]]
+
+
+def test_the_ledgers_own_tools_are_offered_to_those_who_ask_for_them() -> None:
+    """Ours: the list is the same as ever for everybody else, and they need no more access than any read."""
+    own = ["find_finexio_submissions", "get_finexio_submission"]
+
+    assert offered(FINEXIO_MCP_TOOLSETS="core,ledger") == [*offered(), *own]
+    assert offered(FINEXIO_MCP_TOOLSETS="ledger", FINEXIO_MCP_ACCESS="read") == own
+    assert not set(own) & set(offered())
 
 
 def test_production_offers_reads_until_told_otherwise() -> None:
     """Ours: real money needs a word of the operator's."""
     assert offered(FINEXIO_ENVIRONMENT="production") == offered(FINEXIO_MCP_ACCESS="read")
-    assert offered(FINEXIO_ENVIRONMENT="sandbox") == [tool.name for tool in TOOLS]
+    assert offered(FINEXIO_ENVIRONMENT="sandbox") == [tool.name for tool in CORE]
 
 
 def test_named_tools_are_offered_in_the_registrys_order_and_no_others() -> None:
@@ -85,8 +95,8 @@ def test_a_refusal_names_the_setting_that_would_have_to_change(settings: dict[st
 @pytest.mark.parametrize("name", [tool.name for tool in TOOLS])
 def test_what_is_offered_can_be_called_and_nothing_else(name: str) -> None:
     """Ours: the list and the gate are one decision."""
-    for access in ALLOWED:
-        settings, listed = load(FINEXIO_MCP_ACCESS=access), catalog.read()[name]
+    for access, toolsets in product(ALLOWED, ("core", "ledger")):
+        settings, listed = load(FINEXIO_MCP_ACCESS=access, FINEXIO_MCP_TOOLSETS=toolsets), catalog.read()[name]
         if may_use(listed, settings):
             require(listed, settings)
         else:

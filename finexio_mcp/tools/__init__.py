@@ -1,4 +1,4 @@
-"""The registry: every tool there is, in the order of `tools/list`."""
+"""The registry: every tool there is, in the order of `tools/list`. Toolsets are off unless they are asked for."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from finexio_mcp.tools.counterparties import (
 )
 from finexio_mcp.tools.drawdowns import GET_DRAWDOWN, LIST_DRAWDOWN_PAYMENTS, LIST_DRAWDOWNS
 from finexio_mcp.tools.invoices import CREATE_INVOICES, GET_INVOICE, LIST_INVOICES
+from finexio_mcp.tools.ledger import FIND_SUBMISSIONS, GET_SUBMISSION
 from finexio_mcp.tools.payments import GET_IMAGE, GET_PAYMENT, LIST_IMAGES, LIST_PAYMENTS
 from finexio_mcp.tools.spec import ToolSpec
 from finexio_mcp.tools.webhooks import (
@@ -51,6 +52,11 @@ TOOLS: tuple[ToolSpec, ...] = (
     PATCH_WEBHOOK,
     LIST_HISTORY,
     LIST_DRAWDOWN_PAYMENTS,
+    FIND_SUBMISSIONS,
+    GET_SUBMISSION,
 )
+
+CORE: tuple[ToolSpec, ...] = tuple(tool for tool in TOOLS if tool.toolset == "core")
+"""The 26 that are offered unless the operator says otherwise."""
 
 BY_NAME: dict[str, ToolSpec] = {tool.name: tool for tool in TOOLS}

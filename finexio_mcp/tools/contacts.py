@@ -10,7 +10,7 @@ from pydantic import Field
 from finexio_mcp.errors import NotFound, OutcomeUnknown, Problem, Rejected
 from finexio_mcp.shapes import is_array, is_object
 from finexio_mcp.tools.fields import Email, Id, ListArguments, NewReference, Reference, Text17, Text40
-from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Lookup, Record, ToolSpec
+from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Lookup, Record, ToolSpec, Trace
 
 CONTACT = Record(
     fields={
@@ -162,10 +162,52 @@ def _deleted(answer: Any, _arguments: dict[str, Any]) -> Any:
 
 
 def _has_its_reference(record: dict[str, Any], arguments: dict[str, Any]) -> bool:
-    return record.get("external_reference_id") in {arguments["id"], arguments.get("external_reference_id")}
+    return record.get("external_reference_id") in (arguments["id"], arguments.get("external_reference_id"))
 
 
 CONTACTS_ROUTE = "/counterparties/suppliers/{supplier_id}/contacts"
+
+
+def _records(arguments: dict[str, Any]) -> tuple[str, ...]:
+    """Every contact that has a reference, and the one place of a main contact, which is taken from another."""
+    supplier = arguments["supplier_id"].casefold()
+    contacts = arguments.get("contacts", [arguments])
+    references = [arguments.get("id"), *(contact.get("external_reference_id") for contact in contacts)]
+    main = [f"contact-main:{supplier}"] if any(contact.get("primary") for contact in contacts) else []
+    return (*(f"contact:{supplier}:{reference}" for reference in references if reference), *main)
+
+
+def _kept(arguments: dict[str, Any]) -> dict[str, str]:
+    return {name: arguments[name] for name in ("supplier_id", "id", "external_reference_id") if arguments.get(name)}
+
+
+def _has_kept_reference(row: dict[str, Any], kept: dict[str, str]) -> bool:
+    return row.get("external_reference_id") in (kept["id"], kept.get("external_reference_id", kept["id"]))
+
+
+def _as_created(arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    """A contact without a reference is known only by all that it has and all that it has not."""
+    blank = dict.fromkeys(("external_reference_id", "name", "email", "phone"), "")
+    return [{**blank, **contact} for contact in arguments["contacts"]]
+
+
+def _as_replaced(arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in arguments.items() if name in WRITABLE}]
+
+
+LOOK = f"GET {CONTACTS_ROUTE}"
+CREATED = Trace(
+    records=_records,
+    kept=_kept,
+    look=LOOK,
+    expected=_as_created,
+    created_by=("external_reference_id",),
+    is_it=lambda _row, _kept: True,
+)
+CHANGED = Trace(records=_records, kept=_kept, look=LOOK, expected=_as_replaced, is_it=_has_kept_reference)
+DELETED = Trace(
+    records=_records, kept=_kept, look=LOOK, expected=lambda _arguments: [], gone=True, is_it=_has_kept_reference
+)
 
 CREATE_CONTACTS = ToolSpec(
     name="create_a_finexio_supplier_contact",
@@ -182,6 +224,7 @@ CREATE_CONTACTS = ToolSpec(
     body_rows="contacts",
     to_record=_just_sent,
     notice=_tell_total,
+    trace=CREATED,
     source="Finexio API v2, POST /counterparties/suppliers/{id}/contacts",
 )
 
@@ -193,8 +236,9 @@ DELETE_CONTACT = ToolSpec(
     effect=Effect.WRITE,
     arguments=DeleteContact,
     record=CONTACT,
-    before=Lookup(route=f"GET {CONTACTS_ROUTE}", resolve=_address),
+    before=Lookup(route=LOOK, resolve=_address),
     to_record=_deleted,
+    trace=DELETED,
     source="Finexio API v2, DELETE /counterparties/suppliers/{id}/contacts/{external_reference_id}",
 )
 
@@ -221,7 +265,8 @@ UPDATE_CONTACT = ToolSpec(
     effect=Effect.WRITE,
     arguments=UpdateContact,
     record=CONTACT,
-    before=Lookup(route=f"GET {CONTACTS_ROUTE}", resolve=_overlay),
+    before=Lookup(route=LOOK, resolve=_overlay),
     is_it=_has_its_reference,
+    trace=CHANGED,
     source="Finexio API v2, PUT /counterparties/suppliers/{id}/contacts/{external_reference_id}",
 )

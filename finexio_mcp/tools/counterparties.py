@@ -26,7 +26,7 @@ from finexio_mcp.tools.fields import (
     Text100,
     Text1000,
 )
-from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Record, ToolSpec
+from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Record, ToolSpec, Trace
 
 RISKY = ("payment_method", "bank_account_number", "bank_routing_number")
 PaymentMethod = Literal["ACH", "Card", "PrintedCheck", "Wire"]
@@ -250,6 +250,50 @@ def _explain_permission(error: FinexioError, arguments: dict[str, Any]) -> str |
     return None
 
 
+def _records(arguments: dict[str, Any]) -> tuple[str, ...]:
+    """The record, and the vendor code that no other may have."""
+    code = arguments.get("internal_id")
+    return tuple(
+        f"counterparty:{key}"
+        for key in (
+            arguments["id"].casefold() if "id" in arguments else None,
+            f"code:{_stored_code(code)}" if code else None,
+        )
+        if key
+    )
+
+
+def _stored_code(code: str) -> str:
+    """Finexio keeps vendor codes in capitals, and finds them by exactly that."""
+    return code.upper()
+
+
+def _has_its_code(row: dict[str, Any], kept: dict[str, str]) -> bool:
+    """A buyer may have the same code."""
+    code, kind = str(row.get("internal_id") or ""), row.get("type")
+    return _stored_code(code) == kept["internal_id"] and str(kind or "Supplier").casefold() == "supplier"
+
+
+def _fields(arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in arguments.items() if name != "id"}]
+
+
+CREATED = Trace(
+    records=_records,
+    kept=lambda arguments: {"internal_id": _stored_code(arguments["internal_id"])},
+    look="GET /counterparties/",
+    query=("internal_id",),
+    expected=_fields,
+    created_by=("internal_id",),
+    is_it=_has_its_code,
+)
+CHANGED = Trace(
+    records=_records,
+    kept=lambda arguments: {"id": arguments["id"]},
+    look="GET /counterparties/{id}/",
+    expected=_fields,
+)
+
 LIST_COUNTERPARTIES = ToolSpec(
     name="list_all_finexio_counterparties",
     title="List counterparties",
@@ -281,6 +325,7 @@ CREATE_COUNTERPARTY = ToolSpec(
     arguments=CreateCounterparty,
     record=COUNTERPARTY,
     tidy=_capitalise_type,
+    trace=CREATED,
     source="Finexio API v2, POST /counterparties/ (deprecated)",
 )
 
@@ -309,6 +354,7 @@ REPLACE_COUNTERPARTY = ToolSpec(
     record=COUNTERPARTY,
     tidy=_warn_of_redirection,
     way_out=_explain_permission,
+    trace=CHANGED,
     source="Finexio API v2, PUT /counterparties/{id}/ (deprecated)",
 )
 
@@ -326,6 +372,7 @@ PATCH_COUNTERPARTY = ToolSpec(
     record=COUNTERPARTY,
     tidy=_warn_of_redirection,
     way_out=_explain_permission,
+    trace=CHANGED,
     source="Finexio API v2, PATCH /counterparties/{id}/ (deprecated)",
 )
 

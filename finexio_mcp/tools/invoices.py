@@ -27,7 +27,7 @@ from finexio_mcp.tools.fields import (
     check_unmasked,
     wrong,
 )
-from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, Sensitive, ToolSpec
+from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Record, Sensitive, ToolSpec
 
 NUMBER = re.compile(r"[A-Za-z0-9/.\-?:(),' +]+")
 MAX_DAYS_AWAY = 365
@@ -142,6 +142,10 @@ class Invoice(BaseModel):
     """Same value: one payment."""
     accounting_id: Text70 | None = None
     """Your accounting id."""
+    resubmit: Annotated[bool | None, Local()] = None
+    """true: pay again after a full refund."""
+    not_a_duplicate_of: Annotated[Id | None, Local()] = None
+    """Earlier invoice's id, if this is another one."""
 
 
 def identity(row: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -195,7 +199,8 @@ CREATE_INVOICES = ToolSpec(
     about=(
         "Pay invoices (bills): submitting IS the payment order and cannot be undone or canceled here. "
         "One call for up to 500. Amounts in whole cents; ids from list_all_finexio_counterparties. "
-        "Confirm with the user first. Never repeat a call whose outcome is unclear: look the invoices up."
+        "Confirm with the user first. "
+        "Unclear outcome? Repeat the exact same call: it is never paid twice and tells the state."
     ),
     route="POST /invoices/batch/",
     effect=Effect.PAY,

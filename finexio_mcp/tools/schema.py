@@ -73,7 +73,7 @@ ERROR: Schema = {
     "properties": {
         "code": {"type": "string"},
         "message": {"type": "string"},
-        "may_have_happened": {"type": "boolean", "description": "true: look before doing it again"},
+        "may_have_happened": {"type": "boolean", "description": "true: unknown; repeat this exact call to ask"},
         "retryable": {"type": "boolean"},
         "retry_after_s": {"type": "number"},
         "http_status": {"type": "integer"},
@@ -101,7 +101,7 @@ def output_schema(tool: ToolSpec) -> Schema:
     else:
         if tool.effect is not Effect.READ:
             properties["status"] = {"type": "string", "description": "Outcome of the write"}
-            properties["op_id"] = {"type": "string", "description": "Id of this write in the log"}
+            properties["op_id"] = {"type": "string", "description": "Id of this write in the ledger"}
         many = tool.effect is Effect.PAY or "contacts" in tool.arguments.model_fields
         properties["result"] = {"items": record} if many else record
     properties["notices"] = {"type": "array", "items": {"type": "string"}}

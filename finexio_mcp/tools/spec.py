@@ -41,6 +41,13 @@ class Pairs:
     """Trait of a list of `{name, value}` that a plain map may stand for."""
 
 
+def local_names(model: type[BaseModel]) -> frozenset[str]:
+    """Fields of a model that never leave this server."""
+    return frozenset(
+        name for name, info in model.model_fields.items() if any(isinstance(trait, Local) for trait in info.metadata)
+    )
+
+
 class Arguments(BaseModel):
     """Base of every tool's arguments: strict, closed, and silent about the values it refuses."""
 
@@ -93,6 +100,8 @@ class Listing(Enum):
     """In Finexio's pages of 100."""
     ARRAY = "array"
     """Whole, in one answer; it is paged here."""
+    OWN = "own"
+    """From this server's own ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +112,44 @@ class Lookup:
     resolve: Callable[[list[Json], dict[str, Json]], dict[str, Json]]
 
 
-ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S*)")
+ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|LEDGER) (/\S*)")
+READS = frozenset({"GET", "LEDGER"})
+"""`LEDGER` is no verb of HTTP: such a tool reads this server's own ledger and sends nothing."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """How a change of master data stands in the ledger, and how Finexio is asked what became of it.
+
+    Its functions take the arguments as they are sent, after a `Lookup` has resolved them. What
+    `records` and `kept` give is stored in clear: ids, references and vendor codes, nothing else.
+    """
+
+    records: Callable[[dict[str, Json]], tuple[str, ...]]
+    """Keys of the records that it touches. Before the first colon of the first one stands the kind that the
+    later writes to that record use too, followed by its id in small letters. Empty: nothing that a later write
+    could name."""
+    kept: Callable[[dict[str, Json]], dict[str, str]]
+    """What a later look needs."""
+    look: str
+    """The GET that shows what became of it; the names in its path are among what is kept."""
+    query: tuple[str, ...] = ()
+    """Names among what is kept that go into the query of the look."""
+    at_host_root: bool = False
+    """As for the tool: a look that ends in 404 is retried outside the version's path."""
+    expected: Callable[[dict[str, Json]], list[dict[str, Json]]]
+    """The records as they should read afterwards; none for a delete."""
+    gone: bool = False
+    """It happened if the record is no longer there."""
+    created_by: tuple[str, ...] = ()
+    """Fields by which a record that was created is known to be ours; none: it existed before, or has no key."""
+    is_it: Callable[[dict[str, Json], dict[str, str]], bool] = _has_its_id
+    """Whether a row that the look shows, beside what was kept, may be a record that is meant."""
+
+    def __post_init__(self) -> None:
+        if not self.look.startswith("GET /"):
+            raise ValueError(f"the look {self.look!r} is no 'GET /path'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +198,8 @@ class ToolSpec:
     at_host_root: bool = False
     """The vendor's description puts it outside the version's path, so a 404 is retried there once."""
     way_out: Callable[[FinexioError, dict[str, Json]], str | None] | None = None
+    trace: Trace | None = None
+    """Every change of master data has one."""
 
     method: str = field(init=False)
     path: str = field(init=False)
@@ -169,10 +216,17 @@ class ToolSpec:
         declared = self.arguments.model_fields
         if missing := [name for name in self.path_names if name not in declared or not declared[name].is_required()]:
             raise ValueError(f"{self.name}: the path needs the required arguments {missing}")
-        if (method == "GET") is not (self.effect is Effect.READ):
+        if (method in READS) is not (self.effect is Effect.READ):
             raise ValueError(f"{self.name}: a {method} cannot have the effect {self.effect.value}")
+        if (self.trace is not None) is not (self.effect is Effect.WRITE):
+            raise ValueError(f"{self.name}: a trace belongs to the effect write, and to no other")
         if strangers := [name for name in self.moves_with if name not in declared]:
             raise ValueError(f"{self.name}: there are no filters {strangers}")
+
+    @property
+    def own(self) -> bool:
+        """Whether this server answers by itself, from its ledger; nothing is sent to Finexio."""
+        return self.method == "LEDGER"
 
     @cached_property
     def paged(self) -> bool:
@@ -181,20 +235,12 @@ class ToolSpec:
 
     @cached_property
     def local_names(self) -> frozenset[str]:
-        """Arguments that never leave this server."""
-        return frozenset(
-            name
-            for name, info in self.arguments.model_fields.items()
-            if any(isinstance(trait, Local) for trait in info.metadata)
-        )
+        """Arguments that never leave this server; those inside rows are not among them."""
+        return local_names(self.arguments)
 
     @property
     def deadline_seconds(self) -> float:
-        """Total time for a call, retries included; hosts stop listening at 60 s."""
-        if self.effect is Effect.PAY:
-            return 75.0
-        if self.effect is Effect.WRITE:
-            return 45.0
+        """Total time for a read, retries included; hosts stop listening at 60 s. Those of writes are settings."""
         if self.slow:
             return 50.0
         return 40.0 if self.listing is Listing.PAGES else 20.0

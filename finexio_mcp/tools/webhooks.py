@@ -8,7 +8,7 @@ from pydantic import Field
 
 from finexio_mcp.errors import FinexioError, Rejected
 from finexio_mcp.tools.fields import Id, ListArguments, Password, ReadArguments, Text190, Url
-from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, ToolSpec
+from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, ToolSpec, Trace
 
 FLAGS = (
     "invoice_ids",
@@ -125,6 +125,30 @@ def _deleted(answer: Any, arguments: dict[str, Any]) -> Any:
     return {"id": arguments["id"], "deleted": True} if answer in (None, True) else None
 
 
+def _by_id(arguments: dict[str, Any]) -> tuple[str, ...]:
+    return (f"webhook:{arguments['id'].casefold()}",)
+
+
+def _kept_id(arguments: dict[str, Any]) -> dict[str, str]:
+    return {"id": arguments["id"]}
+
+
+def _fields(arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in arguments.items() if name != "id"}]
+
+
+CREATED = Trace(
+    records=lambda arguments: (f"webhook:event:{arguments['event']}",),
+    kept=lambda arguments: {"event": arguments["event"]},
+    look="GET /webhooks/",
+    at_host_root=True,
+    expected=_fields,
+    created_by=("event", "url"),
+    is_it=lambda row, kept: row.get("event") == kept["event"],
+)
+CHANGED = Trace(records=_by_id, kept=_kept_id, look="GET /webhooks/{id}/", expected=_fields)
+DELETED = Trace(records=_by_id, kept=_kept_id, look="GET /webhooks/{id}/", expected=lambda _arguments: [], gone=True)
+
 CREATE_WEBHOOK = ToolSpec(
     name="create_a_finexio_webhook",
     title="Create a webhook",
@@ -139,6 +163,7 @@ CREATE_WEBHOOK = ToolSpec(
     record=WEBHOOK,
     tidy=_full_event_name,
     way_out=_explain_one_per_event,
+    trace=CREATED,
     source="Finexio API v2, POST /webhooks/",
 )
 
@@ -151,6 +176,7 @@ DELETE_WEBHOOK = ToolSpec(
     arguments=DeleteWebhook,
     record=WEBHOOK,
     to_record=_deleted,
+    trace=DELETED,
     source="Finexio API v2, DELETE /webhooks/{uuid}/",
 )
 
@@ -189,6 +215,7 @@ REPLACE_WEBHOOK = ToolSpec(
     record=WEBHOOK,
     tidy=_full_event_name,
     after="GET /webhooks/{id}/",
+    trace=CHANGED,
     source="Finexio API v2, PUT /webhooks/{uuid}/",
 )
 
@@ -202,5 +229,6 @@ PATCH_WEBHOOK = ToolSpec(
     record=WEBHOOK,
     tidy=_full_event_name,
     after="GET /webhooks/{id}/",
+    trace=CHANGED,
     source="Finexio API v2, PATCH /webhooks/{uuid}/",
 )

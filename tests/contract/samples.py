@@ -27,7 +27,7 @@ CONTACT_ID = "a8e0b6f2-3c4d-4e5f-9a1b-2c3d4e5f6a76"
 CONTACT_REFERENCE = "AR desk #1 (é)"
 
 # What never leaves: these arguments speak to us, not to the vendor.
-LOCAL = frozenset({"fields", "limit", "next_cursor", "clear"})
+LOCAL = frozenset({"fields", "limit", "next_cursor", "clear", "resubmit", "not_a_duplicate_of"})
 
 # The vendor's call behind each tool; braces hold the name of the argument that goes there.
 CALLS: Mapping[str, str] = {
@@ -193,7 +193,16 @@ FULL: Mapping[str, Arguments] = {
         "clear": ["address_2", "notes"],
     },
     "finexio_invoices_bulk_create": {
-        "invoices": [WHOLE_INVOICE, {**INVOICE, "invoice_number": "QP-20933", "metadata": {"cost_center": "K-13"}}]
+        "invoices": [
+            WHOLE_INVOICE,
+            {
+                **INVOICE,
+                "invoice_number": "QP-20933",
+                "metadata": {"cost_center": "K-13"},
+                "resubmit": True,
+                "not_a_duplicate_of": INVOICE_ID,
+            },
+        ]
     },
     "list_all_finexio_invoices": {"fields": ["id", "status"], "limit": 1},
     "get_single_finexio_invoice_by_id": {"id": INVOICE_ID, "fields": ["*"]},
@@ -307,6 +316,7 @@ def _literal(value: object) -> str:
 
 
 def _invoice(row: Arguments) -> Arguments:
+    row = {name: value for name, value in row.items() if name not in LOCAL}
     metadata: Any = row.get("metadata")
     if isinstance(metadata, list):
         metadata = {pair["name"]: pair["value"] for pair in cast("list[Arguments]", metadata)}

@@ -61,6 +61,8 @@ LEAST: Mapping[str, Arguments] = {
     "finexio_webhooks_partial_update": {"id": "w-1", "url": "https://hooks.quayside.example/other"},
     "list_all_finexio_counterparty_history": {},
     "list_all_finexio_drawdown_payments": {"processor_request_id": "DJ0000000A1F"},
+    "find_finexio_submissions": {},
+    "get_finexio_submission": {"op_id": "op-1"},
 }
 
 

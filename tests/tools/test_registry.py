@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, get_args
 
 import pytest
 from pydantic import BaseModel
 
+from finexio_mcp.guards.ledger.states import State
 from finexio_mcp.guards.names import sensitive
 from finexio_mcp.server import INSTRUCTIONS
-from finexio_mcp.tools import BY_NAME, TOOLS
+from finexio_mcp.settings import TOOLSETS
+from finexio_mcp.tools import BY_NAME, CORE, TOOLS
 from finexio_mcp.tools.fields import Id
 from finexio_mcp.tools.schema import entry
-from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, Sensitive, ToolSpec
+from finexio_mcp.tools.spec import Arguments, Effect, Listing, Record, Sensitive, ToolSpec, Trace
 from tests.tools.samples import LEAST, is_write, schema_of
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -46,6 +49,12 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "list_all_finexio_drawdown_payments": ("processor_request_id",),
 }
 """The tools in the order of the list, each with the arguments it cannot do without."""
+
+OWN_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "find_finexio_submissions": (),
+    "get_finexio_submission": ("op_id",),
+}
+"""Those that show this server's own ledger, and are off unless asked for."""
 
 COUNTERPARTY = """
     payment_method address_1 address_2 city state zipcode country primary_contact_name primary_contact_email
@@ -91,12 +100,15 @@ TAKES: Mapping[str, str] = {
     "finexio_webhooks_partial_update": f"id event url username password {WEBHOOK}",
     "list_all_finexio_counterparty_history": f"object_id {LISTED}",
     "list_all_finexio_drawdown_payments": f"processor_request_id {LISTED}",
+    "find_finexio_submissions": f"invoice_number supplier_id state {LISTED}",
+    "get_finexio_submission": f"op_id {SHOWN}",
 }
 INVOICE = """
     invoice_number amount_cents currency invoice_date originating_counterparty_id receiving_counterparty_id
     invoice_due_date discount_amount_cents note metadata line_items reconciliation_id account_number payment_group_id
     accounting_id
 """
+LOCAL_TO_AN_INVOICE = "resubmit not_a_duplicate_of"
 
 REFUND_AND_REISSUE = """
     refund_user refund_timestamp refund_reason refund_comment refund_ticket_number reissue_payment_method reissue_user
@@ -136,6 +148,10 @@ ROWS: Mapping[str, str] = {
     "list_all_finexio_supplier_contacts": CONTACT_ROW,
     "list_all_finexio_webhooks": WEBHOOK_ROW,
     "list_all_finexio_drawdown_payments": FUNDED_ROW,
+    "find_finexio_submissions": """
+        op_id invoice_number state reason amount_cents currency invoice_date originating_counterparty_id
+        receiving_counterparty_id id submitted sent settled by_operator
+    """,
 }
 RECORDS: Mapping[str, str] = {
     "create_a_finexio_counterparty": f"{ROWS['list_all_finexio_counterparties']} {COUNTERPARTY} remit_data",
@@ -158,10 +174,13 @@ RECORDS: Mapping[str, str] = {
     "get_single_finexio_webhook_by_id": WEBHOOK_ROW,
     "finexio_webhooks_partial_update": WEBHOOK_ROW,
     "list_all_finexio_counterparty_history": "object_id actor timestamp action changes",
+    "find_finexio_submissions": "tool",
+    "get_finexio_submission": "op_id tool submitted rows history",
 }
 
 HINTS: Mapping[str, tuple[bool, bool, bool]] = {
     "GET": (True, False, True),
+    "LEDGER": (True, False, True),
     "POST": (False, False, False),
     "PAY": (False, True, False),
     "PUT": (False, True, True),
@@ -170,14 +189,43 @@ HINTS: Mapping[str, tuple[bool, bool, bool]] = {
 }
 """Read-only, destructive, idempotent."""
 
+HTTP_METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+
 every_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
 
 def test_the_tools_are_the_26_that_users_know_in_that_order() -> None:
     """Ours: names and order of the list never change under a client."""
-    assert [tool.name for tool in TOOLS] == list(NEEDS)
-    assert list(BY_NAME) == list(NEEDS)
-    assert {tool.toolset for tool in TOOLS} == {"core"}
+    assert [tool.name for tool in CORE] == list(NEEDS)
+    assert len(CORE) == 26
+    assert {tool.toolset for tool in CORE} == {"core"}
+
+
+def test_the_tools_that_show_our_own_ledger_come_after_them() -> None:
+    """Ours: whoever asks for them finds the 26 where they were."""
+    assert [tool.name for tool in TOOLS] == [*NEEDS, *OWN_NEEDS]
+    assert list(BY_NAME) == [*NEEDS, *OWN_NEEDS]
+    assert {tool.toolset for tool in TOOLS if tool not in CORE} == {"ledger"}
+    assert {tool.toolset for tool in TOOLS} == set(TOOLSETS)
+
+
+@every_tool
+def test_what_shows_our_own_ledger_is_no_call_to_finexio(tool: ToolSpec) -> None:
+    """Ours: its route is none of HTTP's, and it changes nothing."""
+    own = tool.name in OWN_NEEDS
+
+    assert tool.own is own
+    assert tool.route.startswith("LEDGER /") is own
+    assert (tool.method in HTTP_METHODS) is not own
+    assert (tool.listing is Listing.OWN) is (tool.name == "find_finexio_submissions")
+    assert not own or tool.effect is Effect.READ
+
+
+def test_submissions_are_found_by_every_state_that_the_ledger_knows() -> None:
+    """Ours: the declaration cannot read the ledger's own list, so this holds the two together."""
+    schema = schema_of("find_finexio_submissions")["properties"]["state"]
+
+    assert schema["enum"] == [state.value for state in State]
 
 
 @every_tool
@@ -191,13 +239,14 @@ def test_a_tool_says_what_it_does_and_where_we_know_it_from(tool: ToolSpec) -> N
     """Ours: a title for people, whole sentences for models, a source for us."""
     assert tool.title
     assert tool.about[-1] in ".?"
-    assert tool.source.startswith(f"Finexio API v2, {tool.method} /")
+    whose = "This server's own ledger" if tool.name in OWN_NEEDS else f"Finexio API v2, {tool.method} /"
+    assert tool.source.startswith(whose)
 
 
 @every_tool
 def test_a_tool_needs_exactly_what_was_promised(tool: ToolSpec) -> None:
     """Documented: the arguments without which Finexio refuses."""
-    assert set(schema_of(tool).get("required", [])) == set(NEEDS[tool.name])
+    assert set(schema_of(tool).get("required", [])) == set({**NEEDS, **OWN_NEEDS}[tool.name])
 
 
 @every_tool
@@ -207,10 +256,10 @@ def test_a_tool_takes_exactly_what_was_promised(tool: ToolSpec) -> None:
 
 
 def test_an_invoice_takes_exactly_what_was_promised() -> None:
-    """Documented: the fields of an invoice to be created."""
+    """Documented: the fields of an invoice to be created; two more are for this server alone."""
     items = schema_of("finexio_invoices_bulk_create")["properties"]["invoices"]["items"]
 
-    assert set(items["properties"]) == set(INVOICE.split())
+    assert set(items["properties"]) == {*INVOICE.split(), *LOCAL_TO_AN_INVOICE.split()}
     assert set(items["required"]) == {
         "invoice_number",
         "amount_cents",
@@ -267,20 +316,16 @@ def test_only_the_invoice_batch_pays() -> None:
 @every_tool
 def test_a_list_can_be_read_on_and_nothing_else_can(tool: ToolSpec) -> None:
     """Ours: every list of records takes a cursor; links to check images come whole."""
-    listed = tool.name.startswith("list_all_")
+    listed = tool.name.startswith("list_all_") or tool.name == "find_finexio_submissions"
 
     assert (tool.listing is not None) is listed
     assert tool.paged is (listed and tool.name != "list_all_finexio_payment_images")
 
 
-@every_tool
-def test_a_call_ends_before_a_host_stops_listening(tool: ToolSpec) -> None:
+@pytest.mark.parametrize("tool", [tool for tool in TOOLS if not is_write(tool)], ids=lambda tool: tool.name)
+def test_a_read_ends_before_a_host_stops_listening(tool: ToolSpec) -> None:
     """Ours: reads end within 50 s, since hosts give up at 60."""
-    bound = {Effect.READ: 50, Effect.WRITE: 45, Effect.PAY: 75}[tool.effect]
-
-    assert 0 < tool.deadline_seconds <= bound
-    by_id = not is_write(tool) and tool.listing is None
-    assert not by_id or tool.deadline_seconds == 20
+    assert 0 < tool.deadline_seconds <= (20 if tool.listing is None else 50)
 
 
 def annotations_in(kind: Any) -> Iterator[Any]:
@@ -338,7 +383,7 @@ def test_only_partial_updates_can_clear() -> None:
 
 def test_the_samples_cover_every_tool() -> None:
     """Ours: what is said about all tools is tried on all tools."""
-    assert list(LEAST) == list(NEEDS)
+    assert list(LEAST) == [*NEEDS, *OWN_NEEDS]
 
 
 def test_the_instructions_are_short_and_name_only_tools_that_exist() -> None:
@@ -351,7 +396,7 @@ def test_the_instructions_are_short_and_name_only_tools_that_exist() -> None:
 
 def test_descriptions_name_only_tools_that_exist() -> None:
     """Ours: a tool that points to another one points to one that is there."""
-    pattern = r"\b(?:(?:list_all|get_single|create_a|update_a|delete_a)_finexio_\w+|finexio_(?!mcp)\w+)"
+    pattern = r"\b(?:(?:list_all|get_single|create_a|update_a|delete_a)_finexio_\w+|(?:find_|get_)?finexio_(?!mcp)\w+)"
     named = {name for tool in TOOLS for name in re.findall(pattern, tool.about)}
 
     assert named
@@ -371,6 +416,12 @@ class Optional(Arguments):
     """Id."""
 
 
+TRACE = Trace(
+    records=lambda arguments: (f"thing:{arguments['id']}",),
+    kept=lambda arguments: {"id": arguments["id"]},
+    look="GET /things/{id}/",
+    expected=lambda arguments: [arguments],
+)
 THINGS = Record(fields={"id": "Id"})
 GOOD: Mapping[str, Any] = {
     "name": "get_thing",
@@ -408,6 +459,10 @@ def test_a_declaration_that_agrees_with_itself_loads() -> None:
         ({"route": "POST /things/{id}/"}, "POST"),
         ({"route": "DELETE /things/{id}/"}, "DELETE"),
         ({"moves_with": ("status",)}, "status"),
+        ({"effect": Effect.WRITE, "route": "LEDGER /things/{id}"}, "LEDGER"),
+        ({"effect": Effect.WRITE, "route": "PATCH /things/{id}/"}, "trace"),
+        ({"trace": TRACE}, "trace"),
+        ({"trace": TRACE, "effect": Effect.PAY, "route": "POST /things/{id}/"}, "trace"),
     ],
 )
 def test_a_declaration_that_contradicts_itself_cannot_be_made(slip: dict[str, Any], told: str) -> None:
@@ -416,6 +471,20 @@ def test_a_declaration_that_contradicts_itself_cannot_be_made(slip: dict[str, An
         ToolSpec(**{**GOOD, **slip})
 
     assert told in str(raised.value)
+
+
+def test_a_change_that_says_how_it_is_traced_loads() -> None:
+    """Ours: it cannot be declared without."""
+    changes: dict[str, Any] = {"effect": Effect.WRITE, "route": "PATCH /things/{id}/", "trace": TRACE}
+
+    assert ToolSpec(**{**GOOD, **changes}).trace is TRACE
+
+
+@pytest.mark.parametrize("look", ["POST /things/{id}/", "/things/{id}/", "GET things"])
+def test_what_became_of_a_change_is_asked_by_a_get(look: str) -> None:
+    """Ours: a look never changes anything."""
+    with pytest.raises(ValueError, match="look"):
+        replace(TRACE, look=look)
 
 
 @pytest.mark.parametrize("name", ["effect", "arguments", "record", "source", "about", "title"])

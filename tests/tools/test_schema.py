@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
-from finexio_mcp.tools import TOOLS
+from finexio_mcp.tools import CORE, TOOLS
 from finexio_mcp.tools.schema import entry, output_schema
 from finexio_mcp.tools.spec import ToolSpec
 from tests.tools.samples import is_write, places, schema_of
@@ -36,6 +36,7 @@ ENVELOPE = {
     "error",
 }
 MAX_TOKENS = 6_300
+MAX_OWN_TOKENS = 400
 
 every_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
@@ -140,16 +141,24 @@ def test_an_entry_is_what_the_protocol_lists(tool: ToolSpec) -> None:
     assert set(entry(tool)) == {"name", "title", "description", "inputSchema", "outputSchema", "annotations"}
 
 
-def test_the_whole_list_costs_a_model_few_tokens() -> None:
-    """Ours: a model pays for the list in every conversation."""
+def tokens_of(tools: Iterable[ToolSpec]) -> int:
+    """What a model reads of the tools."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         from bpe_openai import get_encoding  # pyright: ignore[reportMissingTypeStubs]
-    listed = [{key: entry(tool)[key] for key in ("name", "description", "inputSchema")} for tool in TOOLS]
-
+    listed = [{key: entry(tool)[key] for key in ("name", "description", "inputSchema")} for tool in tools]
     text = json.dumps(listed, separators=(",", ":"), ensure_ascii=False)
+    return len(get_encoding("o200k_base").encode(text))
 
-    assert len(get_encoding("o200k_base").encode(text)) <= MAX_TOKENS
+
+def test_the_whole_list_costs_a_model_few_tokens() -> None:
+    """Ours: a model pays for the list in every conversation."""
+    assert tokens_of(CORE) <= MAX_TOKENS
+
+
+def test_what_shows_our_own_ledger_costs_little_more() -> None:
+    """Ours: it is paid only by those who asked for it."""
+    assert tokens_of(tool for tool in TOOLS if tool not in CORE) <= MAX_OWN_TOKENS
 
 
 @every_tool
