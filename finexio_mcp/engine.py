@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from finexio_mcp.catalog import Listed
+from finexio_mcp.clock import Clock
 from finexio_mcp.errors import Unavailable
 from finexio_mcp.settings import Settings
 
@@ -43,10 +44,19 @@ class Engine:
     Args:
         settings: What the operator decides.
         transport: Another way to Finexio, for tests.
+        clock: Time, for tests.
+        patient: Wait for the outcome of a write however long it takes.
     """
 
-    def __init__(self, settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._settings, self._transport = settings, transport
+    def __init__(
+        self,
+        settings: Settings,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        *,
+        clock: Clock | None = None,
+        patient: bool = False,
+    ) -> None:
+        self._settings, self._transport, self._clock, self._patient = settings, transport, clock, patient
         self._stack = contextlib.AsyncExitStack()
         self._lock = anyio.Lock()
         self._tasks: TaskGroup | None = None
@@ -74,17 +84,18 @@ class Engine:
         await self._stack.aclose()
 
     def warm_up_soon(self) -> None:
-        """Import what calls need once the answer on its way has left."""
+        """Import what calls need once the answer on its way has left, and see what an earlier process left behind."""
         if not self._warm and self._tasks is not None:
             self._warm = True
             self._tasks.start_soon(self._warm_up)
 
-    @staticmethod
-    async def _warm_up() -> None:
+    async def _warm_up(self) -> None:
         await anyio.sleep(WARM_UP_DELAY_SECONDS)
         # What fails here fails again at the first call, which can tell someone.
         with contextlib.suppress(Exception):
             await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch", abandon_on_cancel=True)
+            if not self._settings.embedded:
+                await (await self._build()).recover()
 
     async def run(self, listed: Listed, arguments: dict[str, Any] | None) -> Envelope:
         """Run one call. What keeps it from running is answered too."""
@@ -118,7 +129,7 @@ class Engine:
             return outlet.failed(error)
         op_id = new_op_id()
         logger.info("%s %s %s", name, error.code, op_id, extra={"tool": name, "outcome": error.code, "op_id": op_id})
-        rows = rows_of_failure(error, arguments) if listed.access == "pay" else None
+        rows = rows_of_failure(arguments) if listed.access == "pay" else None
         return outlet.failed(error, arguments=arguments, written=Written(op_id, error.status), rows=rows)
 
     async def _build(self) -> Dispatcher:
@@ -127,21 +138,32 @@ class Engine:
                 await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch")
                 from finexio_mcp.api.client import open_client
                 from finexio_mcp.dispatch import Dispatcher
+                from finexio_mcp.guards.ledger.book import Book
 
-                settings = self._settings
+                settings, clock = self._settings, self._clock
+                # Under a clock of a test, leases go by that too.
+                book = Book(settings, now=None if clock is None else lambda: int(clock.wall() * 1000))
                 if settings.embedded and self._transport is None:
                     from finexio_mcp import embedded
 
                     settings = parts.enter_context(embedded.simulator(settings))
-                client = open_client(settings, transport=self._transport)
+                client = open_client(settings, transport=self._transport, clock=clock)
                 parts.push_async_callback(client.aclose)
-                self._dispatcher = Dispatcher(settings, client)
+                assert self._tasks is not None, "calls run inside the engine's own scope"  # noqa: S101
+                self._dispatcher = Dispatcher(
+                    settings, client, book, clock=clock or Clock(), tasks=self._tasks, patient=self._patient
+                )
                 self._stack.push_async_callback(parts.pop_all().aclose)
         return self._dispatcher
 
     async def drain(self) -> None:
         """Take no new calls, and let writes on their way end and be answered. Their deadlines bound the wait."""
         self._draining = True
+        answers_wait = bool(self._writes)
+        if self._dispatcher is not None:
+            # Writes that nobody waits for any more are among these.
+            await self._dispatcher.drain()
         if self._writes:
             await self._idle.wait()
+        if answers_wait:
             await anyio.sleep(LAST_ANSWER_SECONDS)

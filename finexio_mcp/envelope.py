@@ -48,14 +48,14 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a write: its id in the log and its status."""
+    """What became of a write: its id in the ledger and its status."""
 
     op_id: str
     status: WriteStatus
 
 
 def new_op_id() -> str:
-    """An id for a write, under which it stands in the log."""
+    """An id for a write, under which it stands in the ledger and in the log."""
     return f"op_{token_hex(8)}"
 
 
@@ -154,7 +154,8 @@ class Outlet:
     ) -> Envelope:
         """A row for each row that was sent; whatever must go to fit, ids and numbers stay."""
         secrets = self._mask.learn(rows, arguments)
-        shown: list[Any] = self._mask.apply([_show(record, row, record.core) for row in rows], secrets)
+        names = (*record.core, "status")
+        shown: list[Any] = self._mask.apply([_show(record, row, names) for row in rows], secrets)
         shown, cut = _fit_columns(shown, record.core, self._max_chars - ROOM_FOR_FRAME)
         notices = [*notices, *([CUT_ROWS.format(names=_few(cut))] if cut else [])]
         return self._seal({"status": written.status, "op_id": written.op_id, "result": shown, **_noticed(notices)})
@@ -166,6 +167,7 @@ class Outlet:
         arguments: Any = None,
         written: Written | None = None,
         rows: Sequence[dict[str, Any]] | None = None,
+        notices: Sequence[str] = (),
     ) -> Envelope:
         """A failure in our words; the vendor's stand in `fields`, masked, cleaned and bounded."""
         secrets = self._mask.learn(arguments, list(rows or ()))
@@ -190,10 +192,10 @@ class Outlet:
             return self._seal({"error": body}, is_error=True)
         frame = {"status": written.status, "op_id": written.op_id, "error": body}
         if rows is None:
-            return self._seal({**frame, "result": None}, is_error=True)
+            return self._seal({**frame, "result": None, **_noticed(notices)}, is_error=True)
         masked: list[Any] = self._mask.apply(list(rows), secrets)
-        kept, notices = _fit_failed_rows(masked, MAX_ERROR_CHARS - len(_dump(frame)) - 200)
-        return self._seal({**frame, "result": kept, **_noticed(notices)}, is_error=True)
+        kept, cut = _fit_failed_rows(masked, MAX_ERROR_CHARS - len(_dump(frame)) - sum(map(len, notices)) - 200)
+        return self._seal({**frame, "result": kept, **_noticed([*notices, *cut])}, is_error=True)
 
     def _problem(self, problem: Problem, secrets: Secrets, *, quoted: bool) -> dict[str, str]:
         field = self._mask.text(problem.field, secrets, limit=100)

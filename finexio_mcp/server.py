@@ -29,8 +29,8 @@ Accounts payable on Finexio, a US payment network. Tool names say what they do; 
 - Suppliers, vendors, payees, buyers: *_counterparty/-ies tools; changes over time: ..._counterparty_history; people \
 at a supplier: *_supplier_contact tools.
 - Bills: list_all_finexio_invoices, get_single_..._invoice_by_id. Pay bills: finexio_invoices_bulk_create. It IS the \
-payment order, cannot be undone, and a repeated call may pay again: confirm with the user first, and after an unclear \
-outcome look, never repeat.
+payment order and cannot be undone: confirm with the user first. A write whose outcome is unclear (in_doubt, \
+in_progress): repeat the same call; it is never sent twice and tells the state. Never send it in another form.
 - Payments, failures, refunds: *_payment tools; images of checks: *_payment_image tools.
 - Bank debits that fund payments: *_drawdown tools; what one paid for: list_all_finexio_drawdown_payments.
 - Events pushed to a URL: *_webhook tools.
@@ -84,6 +84,7 @@ def build_server(
         listed = tools.get(params.name)
         if listed is None:
             raise MCPError(types.INVALID_PARAMS, "Unknown tool. tools/list shows those there are.")
+        context.lifespan_context.warm_up_soon()
         envelope = await context.lifespan_context.run(listed, params.arguments)
         return cast(types.CallToolResult, _on_the_wire(envelope))
 

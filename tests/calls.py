@@ -17,13 +17,10 @@ from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.server import Server
 
-from finexio_mcp.api.client import open_client
 from finexio_mcp.catalog import read
 from finexio_mcp.clock import Clock
-from finexio_mcp.dispatch import Dispatcher
 from finexio_mcp.engine import Engine
 from finexio_mcp.server import build_server
-from finexio_mcp.settings import Settings
 from finexio_mcp.simulator import RequestRecord, Simulator
 from tests.conftest import Era, simulator_settings
 
@@ -168,6 +165,9 @@ async def ask(client: Client, tool: str, arguments: Arguments | None = None, /, 
     return content
 
 
+WALL = datetime.now(UTC).timestamp() - 1_000.0
+
+
 class FakeClock(Clock):
     """Time that passes only while someone sleeps, and then at once."""
 
@@ -178,18 +178,13 @@ class FakeClock(Clock):
     def monotonic(self) -> float:
         return self.now
 
+    def wall(self) -> float:
+        return WALL + self.now
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
         await anyio.lowlevel.checkpoint()
-
-
-class _Prepared(Engine):
-    """An engine whose parts a test has put together."""
-
-    def __init__(self, settings: Settings, dispatcher: Dispatcher) -> None:
-        super().__init__(settings)
-        self._dispatcher = dispatcher
 
 
 @contextlib.asynccontextmanager
@@ -199,14 +194,13 @@ async def connect_at(
     """As `connect`, with time in the test's hand."""
     transport = upstream.transport() if isinstance(upstream, Simulator) else upstream
     chosen = simulator_settings(**settings)
-    finexio = open_client(chosen, transport=transport, clock=clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(_server: Server[Engine]) -> AsyncGenerator[Engine]:
-        async with _Prepared(chosen, Dispatcher(chosen, finexio)) as engine:
+        async with Engine(chosen, transport, clock=clock) as engine:
             yield engine
 
-    async with contextlib.aclosing(finexio), Client(build_server(chosen, lifespan=lifespan), mode=era) as client:
+    async with Client(build_server(chosen, lifespan=lifespan), mode=era) as client:
         yield client
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
@@ -21,7 +22,9 @@ ERAS: tuple[Era, ...] = ("auto", "legacy")
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of this machine, and no ledger of whoever runs the tests."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in list(os.environ):
         if name.startswith("FINEXIO_"):
             monkeypatch.delenv(name)
@@ -42,7 +45,8 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def simulator_settings(**overrides: Any) -> Settings:
     """Settings for tests: the simulator, without a rate limit."""
-    return load(**{"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_MCP_RATE": 0, **overrides})
+    usual = {"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_MCP_RATE": 0, "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": True}
+    return load(**{**usual, **overrides})
 
 
 @contextlib.asynccontextmanager

@@ -21,10 +21,14 @@ ROWS = (
     ("catalog", "logs", "tools", "clients"),
     ("cursor", "guards", "api", "arguments", "batch", "generated"),
     ("paging", "envelope"),
+    ("records", "replies", "scan"),
+    ("verdicts", "readback", "submissions"),
+    ("settling",),
+    ("writes",),
     ("dispatch", "embedded"),
     ("engine",),
     ("server",),
-    ("stdio", "doctor", "demo"),
+    ("stdio", "doctor", "demo", "ledger_cli"),
     ("cli",),
     ("__main__",),
 )
@@ -159,7 +163,21 @@ first = sorted(sys.modules)
 import finexio_mcp.server, finexio_mcp.stdio
 print(json.dumps([first, sorted(sys.modules)]))
 """
-FOR_CALLS = ("tools", "dispatch", "arguments", "api", "envelope", "guards", "paging", "simulator", "generated")
+FOR_CALLS = (
+    "tools",
+    "dispatch",
+    "arguments",
+    "api",
+    "envelope",
+    "guards",
+    "paging",
+    "simulator",
+    "generated",
+    "writes",
+    "settling",
+    "readback",
+    "replies",
+)
 
 
 def test_a_start_loads_only_what_a_list_of_tools_needs() -> None:

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import httpx2
@@ -168,6 +169,38 @@ async def test_no_write_shows_what_it_was_given_in_secret(tool: str, era: Era) -
 
     assert contents[0]["status"] == "confirmed"
     assert found_in(contents, log.getvalue()) == []
+
+
+def ledgers_under(directory: Path) -> list[str]:
+    """Every byte of every ledger there."""
+    return [path.read_bytes().decode("latin-1") for path in directory.rglob("ledger.db")]
+
+
+@pytest.mark.parametrize("tool", WITH_SECRETS)
+async def test_the_ledger_holds_no_secret(tool: str, era: Era, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: taken, lost or refused, what is written down for later recognises a value and does not hold it."""
+    settings = {"FINEXIO_ENVIRONMENT": "production", "FINEXIO_MCP_ACCESS": "pay", "FINEXIO_USERNAME": "demo"}
+    settings["FINEXIO_MCP_WEBHOOK_HOSTS"] = "hooks.acme.example"
+    misfortunes: list[tuple[Fault | None, str]] = [
+        (None, "demo"),
+        (Fault(lost_answer=True), "demo"),
+        (None, API_PASSWORD),
+    ]
+
+    # Where hosts are listed, a changed webhook has to name its own.
+    arguments = {**WITH_SECRETS[tool], **({"url": HOOK["url"]} if tool == PATCH_WEBHOOK else {})}
+
+    for number, (fault, password) in enumerate(misfortunes):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / str(number)))
+        sim = office_for(tool)
+        if fault:
+            sim.fault(fault, times=None, match=lambda request: request.method != "GET")
+        async with connect_at(FakeClock(), sim, era, **settings, FINEXIO_PASSWORD=password) as client:
+            await ask(client, tool, arguments)
+
+    ledgers = ledgers_under(tmp_path)
+    assert [tool in ledger for ledger in ledgers] == [True] * len(misfortunes)
+    assert found_in(*ledgers) == []
 
 
 @pytest.mark.parametrize("tool", WITH_SECRETS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,10 +89,10 @@ async def test_no_other_name_makes_the_production_address_harmless(environment: 
     }
 
     unset = await refused(PAY, WRITES[PAY], era, **disguised)
-    granted = await refused(PAY, WRITES[PAY], era, **disguised, FINEXIO_MCP_ACCESS="pay")
+    hooked = await refused(CREATE_WEBHOOK, WRITES[CREATE_WEBHOOK], era, **disguised, FINEXIO_MCP_ACCESS="pay")
 
     assert unset["error"]["code"] == "access_denied"
-    assert granted["error"]["code"] == "refused_by_policy"
+    assert hooked["error"]["code"] == "refused_by_policy"
 
 
 async def test_a_choice_of_tools_holds_for_the_list_and_for_calls(era: Era) -> None:
@@ -109,9 +110,9 @@ async def test_a_choice_of_tools_holds_for_the_list_and_for_calls(era: Era) -> N
 
 async def test_the_list_keeps_the_registrys_order(era: Era) -> None:
     """Ours: the same settings give the same list, byte for byte."""
-    async with connect(office(), era) as client:
+    async with connect(office(), era, FINEXIO_MCP_TOOLSETS="core,ledger") as client:
         first = await client.list_tools()
-    async with connect(office(), era) as client:
+    async with connect(office(), era, FINEXIO_MCP_TOOLSETS="ledger, core") as client:
         second = await client.list_tools()
 
     assert [tool.name for tool in first.tools] == list(read())
@@ -121,16 +122,40 @@ async def test_the_list_keeps_the_registrys_order(era: Era) -> None:
 # Money ---------------------------------------------------------------------------
 
 
-async def test_paying_is_refused_in_production_and_says_why(era: Era) -> None:
-    """Ours: until there is a durable record of what was submitted, a repeated call could pay twice."""
-    content = await refused(PAY, WRITES[PAY], era, **PRODUCTION, FINEXIO_MCP_ACCESS="pay")
+async def test_production_pays_once_granted_and_only_onto_the_record(era: Era) -> None:
+    """Ours: a repeated call is answered out of the ledger, which outlives the process."""
+    sim = office()
 
-    assert (content["status"], content["error"]["code"]) == ("refused_by_policy", "refused_by_policy")
-    assert "pay twice" in content["error"]["message"]
+    async with connect(sim, era, **PRODUCTION, FINEXIO_MCP_ACCESS="pay") as client:
+        first = await ask(client, PAY, WRITES[PAY])
+    async with connect(sim, era, **PRODUCTION, FINEXIO_MCP_ACCESS="pay") as client:
+        second = await ask(client, PAY, WRITES[PAY])
+
+    assert (first["status"], second["status"]) == ("confirmed", "already_submitted")
+    assert second["result"][0]["id"] == first["result"][0]["id"]
+    assert len(changes(sim)) == 1
+
+
+async def test_production_pays_nothing_that_it_cannot_record(
+    era: Era, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: without a durable ledger a repeated call could pay twice, so nothing is sent; reads go on."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "no_directory"))
+    (tmp_path / "no_directory").write_text("")
+    sim = office()
+
+    async with connect(sim, era, **PRODUCTION, FINEXIO_MCP_ACCESS="pay") as client:
+        contents = {tool: await ask(client, tool, WRITES[tool]) for tool in WRITES if "webhook" not in tool}
+        read = await ask(client, "list_all_finexio_invoices")
+
+    told = {(content["status"], content["error"]["code"]) for content in contents.values()}
+    assert told == {("ledger_unavailable", "ledger_unavailable")}
+    assert changes(sim) == []
+    assert "error" not in read
 
 
 async def test_other_writes_are_open_in_production_once_granted(era: Era) -> None:
-    """Ours: only payments wait for the record."""
+    """Ours: `write` is enough for master data."""
     sim = office()
 
     async with connect(sim, era, **PRODUCTION, FINEXIO_MCP_ACCESS="write") as client:

@@ -36,6 +36,15 @@ def test_nothing_needs_to_be_set() -> None:
         "tools": (),
         "max_invoice_cents": None,
         "max_batch_cents": None,
+        "max_day_cents": None,
+        "duplicates": "warn",
+        "ledger_url": None,
+        "state_key": None,
+        "allow_volatile_ledger": False,
+        "answer_seconds": 25.0,
+        "batch_seconds": 75.0,
+        "write_seconds": 45.0,
+        "look_seconds": (0, 30, 120, 600, 1_500, 2_400, 3_300, 4_200, 5_100, 6_000, 6_900),
         "webhook_hosts": (),
         "unmask": (),
         "result_chars": 45_000,
@@ -66,6 +75,8 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "FINEXIO_MCP_UNMASK": "bank_routing_number",
         "FINEXIO_MCP_MAX_BATCH_CENTS": "500000",
         "FINEXIO_MCP_RATE": "0.5",
+        "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1",
+        "FINEXIO_MCP_LOOK_SECONDS": "0, 60,",
     }.items():
         monkeypatch.setenv(name, value)
 
@@ -75,6 +86,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.tools == ("list_all_finexio_invoices", "get_single_finexio_invoice_by_id")
     assert settings.webhook_hosts == ("hooks.acme.example", "b.example")
     assert (settings.unmask, settings.max_batch_cents, settings.rate) == (("bank_routing_number",), 500_000, 0.5)
+    assert (settings.allow_volatile_ledger, settings.look_seconds) == (True, (0, 60))
 
 
 def test_an_override_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +130,20 @@ def test_settings_cannot_be_changed() -> None:
         ("FINEXIO_MCP_MAX_INVOICE_CENTS", "$500", "must be a whole number"),
         ("FINEXIO_MCP_MAX_BATCH_CENTS", "-1", "at least 1"),
         ("FINEXIO_MCP_MAX_BATCH_CENTS", "1e6", "must be a whole number"),
+        ("FINEXIO_MCP_MAX_DAY_CENTS", "0", "at least 1"),
+        ("FINEXIO_MCP_DUPLICATES", "ignore", "'warn', 'refuse' or 'off'"),
+        ("FINEXIO_MCP_LEDGER_URL", f"mysql://ap:{SECRET}@db/ledger", "postgresql://user:password@host/database"),
+        ("FINEXIO_MCP_LEDGER_URL", "ledger.db", "sqlite:////absolute/path"),
+        ("FINEXIO_MCP_STATE_KEY", SECRET, "at least 32 characters"),
+        ("FINEXIO_MCP_ALLOW_VOLATILE_LEDGER", "surely", "must be 1 or 0"),
+        ("FINEXIO_MCP_ANSWER_SECONDS", "0", "more than 0"),
+        ("FINEXIO_MCP_ANSWER_SECONDS", "601", "at most 600"),
+        ("FINEXIO_MCP_BATCH_SECONDS", "nan", "must be a number"),
+        ("FINEXIO_MCP_WRITE_SECONDS", "-1", "more than 0"),
+        ("FINEXIO_MCP_LOOK_SECONDS", "0,1e3", "whole seconds"),
+        ("FINEXIO_MCP_LOOK_SECONDS", "30,0", "in rising order"),
+        ("FINEXIO_MCP_LOOK_SECONDS", "-1,0", "in rising order"),
+        ("FINEXIO_MCP_LOOK_SECONDS", ",", "in rising order"),
         ("FINEXIO_MCP_WEBHOOK_HOSTS", "https://hooks.acme.example", "bare host names"),
         ("FINEXIO_MCP_WEBHOOK_HOSTS", "hooks.acme.example:443", "bare host names"),
         ("FINEXIO_MCP_WEBHOOK_HOSTS", "*.acme.example", "bare host names"),
@@ -196,6 +222,18 @@ def test_no_refusal_repeats_the_value(name: str) -> None:
     assert SECRET not in said
 
 
+def test_a_ledger_for_several_hosts_needs_a_key_for_all_of_them() -> None:
+    """Ours: digests under two keys would not recognise each other's changes."""
+    shared = {"FINEXIO_MCP_LEDGER_URL": f"postgresql://ap:{SECRET}@db/ledger"}
+
+    problems = refused(**shared)
+    settings = load(**shared, FINEXIO_MCP_STATE_KEY="k" * 32)
+
+    assert list(problems) == ["FINEXIO_MCP_STATE_KEY"]
+    assert settings.shares_ledger
+    assert not load(FINEXIO_MCP_LEDGER_URL="sqlite:////var/lib/finexio/ledger.db").shares_ledger
+
+
 # Credentials -----------------------------------------------------------------
 
 
@@ -209,8 +247,13 @@ def test_credentials_come_from_two_variables() -> None:
 
 
 def test_settings_never_show_the_password() -> None:
-    """Ours: whoever prints them by mistake prints stars."""
-    settings = load(FINEXIO_USERNAME="ap", FINEXIO_PASSWORD=SECRET)
+    """Ours: whoever prints them by mistake prints stars; the ledger's address may hold a password too."""
+    settings = load(
+        FINEXIO_USERNAME="ap",
+        FINEXIO_PASSWORD=SECRET,
+        FINEXIO_MCP_LEDGER_URL=f"postgresql://ap:{SECRET}@db/ledger",
+        FINEXIO_MCP_STATE_KEY=SECRET * 3,
+    )
 
     assert SECRET not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
 

@@ -96,7 +96,10 @@ async def child(**settings: str) -> AsyncGenerator[Child]:
 
 async def test_a_host_that_knows_nothing_gets_26_tools_and_is_told_what_is_missing() -> None:
     """Ours: it starts and lists without credentials and without a network; a call names what to set."""
-    server = StdioServerParameters(command=SERVE[0], args=SERVE[1:], env={})
+    # Not even where its ledger would be; but here it must not be that of whoever runs the tests.
+    server = StdioServerParameters(
+        command=SERVE[0], args=SERVE[1:], env={"XDG_STATE_HOME": os.environ["XDG_STATE_HOME"]}
+    )
 
     with anyio.fail_after(15):
         async with Client(server) as client:
@@ -161,7 +164,8 @@ def slow_finexio() -> Generator[tuple[Simulator, dict[str, str], threading.Event
 
     sim.fault(Fault(delay_seconds=0.5), match=is_payment)
     with sim.listening() as base_url:
-        yield sim, {"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_BASE_URL": base_url}, arrived
+        settings = {"FINEXIO_BASE_URL": base_url, "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1"}
+        yield sim, {"FINEXIO_ENVIRONMENT": "simulator", **settings}, arrived
 
 
 @pytest.mark.parametrize("ending", ["signal", "end of input"])

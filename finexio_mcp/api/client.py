@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,19 +45,30 @@ NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeou
 logger = logging.getLogger("finexio_mcp.api")
 
 
+Leave = Callable[[], Awaitable[None]]
+"""Awaited when the connection stands and before the first byte leaves. If it raises, nothing leaves."""
+
+
 @dataclass
 class Fence:
-    """Watches one attempt of a write, for proof that no byte of it left.
+    """Stands in one attempt of a write where its first byte would leave, for proof that none did.
 
     The proof needs a transport that tells its steps: one that fires no event at all proves nothing.
     """
 
+    leave: Leave
     watched: bool
     left: bool = False
 
     async def __call__(self, event: str, _info: dict[str, Any]) -> None:
         self.watched = True
         if event.endswith("send_request_headers.started"):
+            await self.open()
+
+    async def open(self) -> None:
+        """Let the bytes pass, if whoever has to know of it first agrees."""
+        if not self.left:
+            await self.leave()
             self.left = True
 
     @property
@@ -173,12 +184,13 @@ class FinexioClient:
         """Wait until the rate allows a write. Who leaves meanwhile has sent nothing."""
         await self._rate.wait(until)
 
-    async def write(self, request: Request, *, until: float, rows: str | None = None) -> Any:
+    async def write(self, request: Request, *, until: float, leave: Leave, rows: str | None = None) -> Any:
         """Send a write once, after its `turn`. It is sent again only with proof that nothing of it left.
 
         Args:
             request: What to send.
             until: When to stop waiting.
+            leave: Asked before the first byte leaves; what it raises is raised here, and nothing has left.
             rows: The argument that is the body, if that is an array; names rows in refusals.
 
         Returns:
@@ -191,7 +203,7 @@ class FinexioClient:
         """
         for attempt in range(WRITE_ATTEMPTS):
             # Only httpx2's own transport is known to tell its steps before the first one happens.
-            fence = Fence(watched=_tells_its_steps(self._writes))
+            fence = Fence(leave, watched=_tells_its_steps(self._writes))
             try:
                 return await self._write_once(request, fence, until, rows)
             except NEVER_CONNECTED as error:
@@ -209,6 +221,9 @@ class FinexioClient:
         sending = False
         with anyio.move_on_after(until - self._clock.monotonic()):
             outgoing = self._outgoing(request, WRITE_TIMEOUT, trace=fence)
+            if not fence.watched:
+                # A transport that may say nothing: whoever has to know is told now, not too late.
+                await fence.open()
             sending = True
             try:
                 response, body = await self._exchange(self._writes, outgoing)
@@ -279,7 +294,9 @@ class FinexioClient:
 
 
 def _tells_its_steps(http: httpx2.AsyncClient) -> bool:
-    return type(getattr(http, "_transport", None)) is httpx2.AsyncHTTPTransport
+    """Whether its transport fires an event before a first byte leaves: httpx2's own, or one that says so of itself."""
+    transport = getattr(http, "_transport", None)
+    return type(transport) is httpx2.AsyncHTTPTransport or getattr(transport, "tells_its_steps", False) is True
 
 
 def open_client(

@@ -34,11 +34,6 @@ def _refuse(rule: str, problems: list[Problem] | None = None) -> RefusedByPolicy
 
 
 def _enforce_pay(invoices: list[dict[str, Any]], settings: Settings) -> None:
-    if settings.real_money:
-        raise _refuse(
-            "This version does not submit invoices in production: it keeps no durable record yet of what it has "
-            "submitted, so a repeated call could pay twice."
-        )
     limit = settings.max_invoice_cents
     if limit is not None and (over := [i for i, invoice in enumerate(invoices) if invoice["amount_cents"] > limit]):
         raise _refuse(

@@ -24,6 +24,9 @@ SILENT_CLOSE = "Server disconnected without sending a response."
 
 
 class SimulatorTransport(httpx2.AsyncBaseTransport):
+    tells_its_steps = True
+    """For clients that want proof that a failed request never left."""
+
     def __init__(self, simulator: "Simulator") -> None:
         self._simulator = simulator
 

@@ -51,6 +51,19 @@ def client_at(
     return FinexioClient(settings or simulator_settings(), reads=http, writes=http, clock=clock, chance=chance)
 
 
+class Gate:
+    """Who is asked before the first byte of a write leaves, and may refuse."""
+
+    def __init__(self, *refusals: FinexioError) -> None:
+        self._refusals = list(refusals)
+        self.asked = 0
+
+    async def __call__(self) -> None:
+        self.asked += 1
+        if self._refusals:
+            raise self._refusals.pop(0)
+
+
 async def read(upstream: httpx2.AsyncBaseTransport, clock: FakeClock, seconds: float = SOON) -> Any:
     client = client_at(clock, upstream)
     with anyio.fail_after(5):
@@ -349,12 +362,15 @@ async def test_without_credentials_nothing_leaves(request_: Request) -> None:
     """Ours: the failure names what to set."""
     upstream = Upstream(reply(200, {}))
     client = client_at(FakeClock(), upstream, load())
-    call = client.read if request_ is GET else client.write
+    gate = Gate()
+
+    until = client.deadline(SOON)
+    call = client.read(GET, until=until) if request_ is GET else client.write(POST, until=until, leave=gate)
 
     with pytest.raises(NotConfigured) as caught:
-        await call(request_, until=client.deadline(SOON))
+        await call
 
-    assert upstream.requests == []
+    assert (upstream.requests, gate.asked) == ([], 0)
     assert "FINEXIO_USERNAME and FINEXIO_PASSWORD" in caught.value.message
 
 
@@ -367,7 +383,7 @@ async def test_redirects_are_never_followed(status: int) -> None:
     with pytest.raises(Unreadable):
         await client.read(GET, until=client.deadline(SOON))
     with pytest.raises(OutcomeUnknown):
-        await client.write(POST, until=client.deadline(SOON))
+        await client.write(POST, until=client.deadline(SOON), leave=Gate())
 
     assert [request.url.host for request in upstream.requests] == ["simulator.invalid"] * 2
 
@@ -414,7 +430,7 @@ async def test_reads_share_a_connection_and_no_write_uses_one_twice() -> None:
                 await client.read(GET, until=client.deadline(SOON))
             after_reads = len(connections)
             for _ in range(3):
-                await client.write(POST, until=client.deadline(SOON))
+                await client.write(POST, until=client.deadline(SOON), leave=Gate())
             await client.aclose()
             tasks.cancel_scope.cancel()
 
@@ -431,7 +447,7 @@ async def test_a_port_where_nobody_listens_proves_that_nothing_was_sent() -> Non
     client = FinexioClient(settings, reads=http, writes=http, clock=clock, chance=lambda: 1.0)
 
     with anyio.fail_after(5), pytest.raises(NotExecuted):
-        await client.write(POST, until=client.deadline(SOON))
+        await client.write(POST, until=client.deadline(SOON), leave=Gate())
     await client.aclose()
 
     assert clock.slept == [0.25, 0.5]
@@ -442,6 +458,8 @@ async def test_a_port_where_nobody_listens_proves_that_nothing_was_sent() -> Non
 
 class Steps(httpx2.AsyncBaseTransport):
     """Fires trace events, then fails."""
+
+    tells_its_steps = True
 
     def __init__(self, *steps: str, failure: Exception) -> None:
         self._steps, self._failure = steps, failure
@@ -466,7 +484,7 @@ async def test_both_proofs_together_allow_two_more_attempts(failure: Exception) 
     client = client_at(clock, transport)
 
     with pytest.raises(NotExecuted):
-        await client.write(POST, until=client.deadline(SOON))
+        await client.write(POST, until=client.deadline(SOON), leave=Gate())
 
     assert (transport.attempts, clock.slept) == (3, [0.25, 0.5])
 
@@ -479,7 +497,7 @@ async def test_headers_on_their_way_outweigh_what_the_exception_says(prefix: str
     client = client_at(FakeClock(), transport)
 
     with pytest.raises(OutcomeUnknown):
-        await client.write(POST, until=client.deadline(SOON))
+        await client.write(POST, until=client.deadline(SOON), leave=Gate())
 
     assert transport.attempts == 1
 
@@ -493,9 +511,99 @@ async def test_other_exceptions_prove_nothing_even_without_headers(failure: Exce
     client = client_at(FakeClock(), transport)
 
     with pytest.raises(OutcomeUnknown):
-        await client.write(POST, until=client.deadline(SOON))
+        await client.write(POST, until=client.deadline(SOON), leave=Gate())
 
     assert transport.attempts == 1
+
+
+async def test_events_of_an_unknown_transport_are_no_proof() -> None:
+    """Ours: who does not say that it tells every step may have sent before it told one."""
+    transport, gate = Steps(*CONNECTING, failure=httpx2.ConnectError("x")), Gate()
+    transport.tells_its_steps = False
+    client = client_at(FakeClock(), transport)
+
+    with pytest.raises(OutcomeUnknown):
+        await client.write(POST, until=client.deadline(SOON), leave=gate)
+
+    assert (transport.attempts, gate.asked) == (1, 1)
+
+
+HEADERS = "http11.send_request_headers.started"
+
+
+async def test_whoever_must_know_is_asked_once_and_not_before_the_connection_stands() -> None:
+    """Ours: attempts that never connected leave no mark in the ledger."""
+    gate, at_the_headers, clock = Gate(), list[int](), FakeClock()
+
+    class Slow(Steps):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if self.attempts < 2:
+                return await super().handle_async_request(request)
+            await request.extensions["trace"]("connection.connect_tcp.complete", {})
+            at_the_headers.append(gate.asked)
+            await request.extensions["trace"](HEADERS, {})
+            await request.extensions["trace"](HEADERS, {})
+            return reply(201, [])
+
+    transport = Slow(*CONNECTING, failure=httpx2.ConnectError("x"))
+    client = client_at(clock, transport)
+
+    answer = await client.write(POST, until=client.deadline(SOON), leave=gate)
+
+    assert (answer, transport.attempts, clock.slept) == ([], 2, [0.25, 0.5])
+    assert (at_the_headers, gate.asked) == ([0], 1)
+
+
+async def test_a_write_that_may_not_leave_does_not() -> None:
+    """Ours: a hook that raises sends nothing, over a real socket too, and nothing is tried again."""
+    received, closed = list[bytes](), anyio.Event()
+
+    async def serve(stream: SocketStream) -> None:
+        async with stream:
+            with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while True:
+                    received.append(await stream.receive())
+        closed.set()
+
+    gate = Gate(NotExecuted("held back"))
+    with anyio.fail_after(5):
+        async with (
+            await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(listener.serve, serve)
+            port = listener.extra(SocketAttribute.local_port)
+            client = open_client(simulator_settings(FINEXIO_BASE_URL=f"http://127.0.0.1:{port}/v2"))
+            with pytest.raises(NotExecuted, match="held back"):
+                await client.write(POST, until=client.deadline(SOON), leave=gate)
+            await closed.wait()
+            await client.aclose()
+            tasks.cancel_scope.cancel()
+
+    assert (received, gate.asked) == ([], 1)
+
+
+async def test_a_write_through_an_unknown_transport_may_be_held_back_too() -> None:
+    """Ours: where no step is told, whoever must know is asked before the request is handed over."""
+    upstream, gate = Upstream(reply(201, [])), Gate(NotExecuted("held back"))
+    client = client_at(FakeClock(), upstream)
+
+    with pytest.raises(NotExecuted, match="held back"):
+        await client.write(POST, until=client.deadline(SOON), leave=gate)
+    answer = await client.write(POST, until=client.deadline(SOON), leave=gate)
+
+    assert (answer, gate.asked, len(upstream.requests)) == ([], 2, 1)
+
+
+async def test_a_deadline_at_the_gate_proves_that_nothing_left() -> None:
+    """Ours: waiting for the ledger is no sending."""
+    sim = office()
+    client = client_at(Clock(), sim.transport())
+
+    with anyio.fail_after(5), pytest.raises(NotExecuted):
+        await client.write(POST, until=client.deadline(0.05), leave=anyio.sleep_forever)
+
+    assert sim.journal.requests == []
 
 
 async def test_a_new_attempt_that_would_come_too_late_is_not_made() -> None:
@@ -504,7 +612,7 @@ async def test_a_new_attempt_that_would_come_too_late_is_not_made() -> None:
     client = client_at(clock, transport)
 
     with pytest.raises(NotExecuted):
-        await client.write(POST, until=client.deadline(0.3))
+        await client.write(POST, until=client.deadline(0.3), leave=Gate())
 
     assert (transport.attempts, clock.slept) == (2, [0.25])
 

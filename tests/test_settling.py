@@ -1,0 +1,572 @@
+"""Settling: what is in doubt is looked up until it is known, by whoever is there, and nothing is sent for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+
+from finexio_mcp.guards.ledger.states import State
+from finexio_mcp.simulator import Fault
+from tests.calls import (
+    BUYER,
+    CREATE_COUNTERPARTY,
+    PATCH_COUNTERPARTY,
+    REPLACE_WEBHOOK,
+    SUPPLIER,
+    UPDATE_CONTACT,
+    WRITES,
+    ask,
+    changes,
+    invoice,
+)
+from tests.never_twice import (
+    ROOM_SECONDS,
+    Desk,
+    Door,
+    abandoned,
+    landed,
+    left_behind,
+    paid,
+    pay,
+    quick_directory,
+    rows_of,
+    stands,
+    until_absent,
+)
+
+LOST, NEVER_THERE = Fault(lost_answer=True), Fault(reset="before_effect")
+PARTIES = {"originating_counterparty_id": BUYER, "receiving_counterparty_id": SUPPLIER}
+
+
+@pytest.fixture
+def desk() -> Generator[Desk]:
+    with quick_directory() as directory:
+        yield Desk(directory / "ledger.db")
+
+
+async def watched_until(desk: Desk, client: Client, over: Callable[[list[tuple[str, str | None]]], bool]) -> float:
+    """Let minutes pass, and nobody ask, until the ledger says so; how many seconds that took."""
+    begun = desk.clock.now
+    with anyio.fail_after(20):
+        while not over(await stands(client)):
+            desk.pass_time(seconds=15)
+    return desk.clock.now - begun
+
+
+# Found -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["oldest_first", "newest_first", "unordered"])
+async def test_an_invoice_is_found_in_a_list_of_any_order(order: Any, desk: Desk) -> None:
+    """Documented: nothing is said of the order. Ours: three pages are enough of a haystack."""
+    now = desk.sim.clock.now()
+    for at in range(250):
+        record = desk.sim.add_invoice(invoice_number=f"OTHER-{at}", amount_cents=at + 1, status="complete", **PARTIES)
+        record["created"] = record["updated"] = (now - timedelta(hours=at)).isoformat(timespec="microseconds")
+    desk.sim.order["invoices"] = order
+    desk.fault(LOST)
+
+    async with desk.open() as client:
+        found = await pay(client, invoice())
+        desk.fault(NEVER_THERE)
+        lost = await pay(client, invoice("HP-2", 9_99))
+        await until_absent(desk, client, invoice("HP-2", 9_99))
+
+    assert (found["status"], lost["status"]) == ("confirmed", "in_doubt")
+    assert paid(desk.sim, "HP-1") == 1
+
+
+async def test_an_invoice_that_shows_up_late_is_found_by_the_looks_that_nobody_asks_for(desk: Desk) -> None:
+    """Ours: looks go on by schedule, without a caller, and never send."""
+    desk.sim.quirks.visible_after = timedelta(minutes=9)
+    desk.fault(LOST)
+
+    async with desk.open() as client:
+        first = await pay(client, invoice())
+        took = await watched_until(desk, client, lambda rows: rows != [("in_doubt", "no_answer")])
+        found = await stands(client)
+        last = await pay(client, invoice())
+
+    assert (first["status"], found, last["status"]) == ("in_doubt", [("confirmed", "found")], "already_submitted")
+    assert 540 <= took <= 1_600
+    assert len(changes(desk.sim)) == 1
+
+
+@pytest.mark.parametrize("minutes", [20, 120])
+async def test_an_invoice_that_shows_up_very_late_is_paid_once(minutes: int, desk: Desk) -> None:
+    """Ours: even one that was given up is found again once its number is refused; only then is it settled."""
+    desk.sim.quirks.visible_after = timedelta(minutes=minutes)
+    desk.fault(LOST)
+    told: list[str] = []
+
+    async with desk.open() as client:
+        for _ in range(20):
+            told.append((await pay(client, invoice()))["status"])
+            desk.pass_time(minutes=8)
+
+    assert told[0] == "in_doubt"
+    assert told[-1] == "already_submitted"
+    assert "confirmed" not in told[: minutes // 8]
+    assert paid(desk.sim, "HP-1") == 1
+
+
+async def test_a_change_that_was_lost_is_found_by_what_the_record_says(desk: Desk) -> None:
+    """Ours: `confirmed` after a lost answer means that Finexio shows it."""
+    desk.fault(LOST)
+
+    async with desk.open() as client:
+        created = await ask(client, CREATE_COUNTERPARTY, WRITES[CREATE_COUNTERPARTY])
+        desk.fault(NEVER_THERE)
+        patched = await ask(client, PATCH_COUNTERPARTY, WRITES[PATCH_COUNTERPARTY])
+
+    assert (created["status"], patched["status"]) == ("confirmed", "in_doubt")
+    assert created["result"]["id"] in desk.sim.suppliers
+    assert landed(desk.sim) == 1
+
+
+async def test_a_change_that_somebody_made_by_hand_meanwhile_settles_the_doubt(desk: Desk) -> None:
+    """Ours: what was asked for is so; nobody has to send it again."""
+    desk.fault(NEVER_THERE)
+
+    async with desk.open() as client:
+        first = await ask(client, PATCH_COUNTERPARTY, WRITES[PATCH_COUNTERPARTY])
+        desk.sim.suppliers[SUPPLIER]["payment_terms"] = 45
+        second = await ask(client, PATCH_COUNTERPARTY, WRITES[PATCH_COUNTERPARTY])
+
+    assert (first["status"], second["status"]) == ("in_doubt", "already_submitted")
+    assert len(changes(desk.sim)) == 1
+
+
+async def test_a_batch_that_landed_in_part_is_settled_row_by_row(desk: Desk) -> None:
+    """Ours: what is there is confirmed, what is not stays in doubt; only that one is free in the end."""
+    rows = forty(desk)[BAD - 1 : BAD + 2]
+    desk.sim.quirks.batch_atomic = False
+    desk.fault(LOST)
+
+    async with desk.open() as client:
+        first = await pay(client, *rows)
+        desk.pass_time(seconds=ROOM_SECONDS)
+        await pay(client, *rows)
+        desk.pass_time(minutes=6)
+        last = await pay(client, *rows)
+        rest = await pay(client, rows[1] | {"invoice_date": rows[0]["invoice_date"]})
+
+    good, bad = "confirmed", f"B-{BAD}"
+    assert first["status"] == "in_doubt"
+    assert rows_of(first) == {f"B-{BAD - 1}": good, bad: "in_doubt", f"B-{BAD + 1}": good}
+    assert rows_of(last) == {
+        f"B-{BAD - 1}": "already_submitted",
+        bad: "not_executed",
+        f"B-{BAD + 1}": "already_submitted",
+    }
+    assert rest["status"] == "confirmed"
+    assert [paid(desk.sim, row["invoice_number"]) for row in rows] == [1, 1, 1]
+
+
+async def test_a_batch_of_which_a_part_was_given_up_says_which_rows_to_send(desk: Desk) -> None:
+    """Ours: the same call would be refused as part known, so the answer must not send anybody there."""
+    rows = forty(desk)[BAD - 1 : BAD + 2]
+    desk.sim.quirks.batch_atomic = False
+    desk.fault(LOST)
+
+    async with desk.open() as client:
+        await pay(client, *rows)
+        desk.pass_time(seconds=ROOM_SECONDS)
+        await pay(client, *rows)
+        desk.pass_time(minutes=6)
+        given_up = await pay(client, *rows)
+        same_call = await pay(client, *rows)
+
+    assert given_up["status"] == "not_executed"
+    assert "Leave these out and send the rest" in same_call["error"]["message"]
+    assert "with the same call" not in given_up["error"]["message"]
+
+
+async def test_of_two_servers_that_watch_one_looks(desk: Desk) -> None:
+    """Ours: one process at a time for each row, however many there are."""
+    desk.fault(NEVER_THERE)
+
+    async with desk.open() as first, desk.open() as second:
+        await pay(first, invoice())
+        await ask(second, PATCH_COUNTERPARTY, WRITES[PATCH_COUNTERPARTY])
+        desk.sim.journal.clear()
+        looks: list[int] = []
+        for _ in range(30):
+            desk.pass_time(seconds=2)
+            await stands(first)
+            await stands(second)
+            looks.append(sum(request.path == "/v2/invoices/" for request in desk.sim.journal.requests))
+
+    assert looks[-1] == 1, looks
+
+
+# Absent ----------------------------------------------------------------------------
+
+
+async def test_absent_takes_two_complete_looks_that_are_late_and_apart(desk: Desk) -> None:
+    """Ours: fifteen minutes after the lease ended, and once more five minutes later; not one look before counts."""
+    desk.fault(NEVER_THERE)
+    told: list[tuple[int, str]] = []
+
+    async with desk.open() as client:
+        await pay(client, invoice())
+        begun = desk.clock.now
+        for until in (60, 400, 990, 1_003, 1_010, 1_200, 1_300, 1_320):
+            desk.pass_time(seconds=begun + until - desk.clock.now)
+            told.append((until, (await pay(client, invoice()))["status"]))
+
+    assert told == [
+        *((until, "in_doubt") for until in (60, 400, 990, 1_003, 1_010, 1_200, 1_300)),
+        (1_320, "not_executed"),
+    ]
+    assert len(changes(desk.sim)) == 1
+
+
+async def test_looks_that_fail_prove_nothing(desk: Desk) -> None:
+    """Ours: while Finexio cannot be read, nothing is given up, however late it is."""
+    desk.fault(NEVER_THERE)
+
+    async with desk.open() as client:
+        await pay(client, invoice())
+        desk.sim.fault(Fault(status=503), times=None, method="GET")
+        blind: list[str] = []
+        for _ in range(5):
+            desk.pass_time(minutes=30)
+            blind.append((await pay(client, invoice()))["status"])
+        desk.sim.clear_faults()
+        seeing = await pay(client, invoice())
+        desk.pass_time(minutes=6)
+        last = await pay(client, invoice())
+
+    assert blind == ["in_doubt"] * 5
+    assert (seeing["status"], last["status"]) == ("in_doubt", "not_executed")
+    assert len(changes(desk.sim)) == 1
+
+
+async def test_absence_is_found_without_a_caller_and_frees_the_same_call(desk: Desk) -> None:
+    """Ours: a person who comes back after lunch sends the same call, and it is sent."""
+    desk.fault(NEVER_THERE)
+
+    async with desk.open() as client:
+        await pay(client, invoice())
+        took = await watched_until(desk, client, lambda rows: rows != [("in_doubt", "no_answer")])
+        found = await stands(client)
+        sent = await pay(client, invoice())
+
+    assert found == [("absent", "not_found")]
+    assert took >= 1_305
+    assert sent["status"] == "confirmed"
+    assert paid(desk.sim, "HP-1") == 1
+
+
+async def test_a_look_survives_a_restart_and_starts_nothing_over(desk: Desk) -> None:
+    """Ours: the first late look may be one server's, the second another's."""
+    desk.fault(NEVER_THERE)
+
+    async with desk.open() as client:
+        await pay(client, invoice())
+        desk.pass_time(seconds=ROOM_SECONDS)
+        first = await pay(client, invoice())
+    desk.pass_time(minutes=6)
+    async with desk.open() as client:
+        second = await pay(client, invoice())
+
+    assert (first["status"], second["status"]) == ("in_doubt", "not_executed")
+
+
+async def test_a_doubt_that_no_look_can_end_waits_for_a_person_who_is_told_at_the_next_start(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ours: a new password leaves no trace, so after two hours a person has to look; a start says so, once."""
+    caplog.set_level("INFO", "finexio_mcp.ledger")
+    desk.fault(LOST)
+
+    async with desk.open() as client:
+        first = await ask(client, REPLACE_WEBHOOK, WRITES[REPLACE_WEBHOOK])
+        for _ in range(20):
+            desk.pass_time(minutes=10)
+            assert (await ask(client, REPLACE_WEBHOOK, WRITES[REPLACE_WEBHOOK]))["status"] == "in_doubt"
+    caplog.clear()
+    async with desk.open() as client:
+        told = [await pay(client, invoice(f"HP-{at}", 10_00 + at)) for at in range(2)]
+
+    assert first["status"] == "in_doubt"
+    assert ["finexio-mcp ledger list" in str(content["notices"]) for content in told] == [True, False]
+    assert sum("finexio-mcp ledger list" in record.getMessage() for record in caplog.records) == 1
+    assert landed(desk.sim) == 3
+
+
+# A refused batch -------------------------------------------------------------------
+
+MANY = 40
+BAD = 17
+
+
+def forty(desk: Desk) -> list[dict[str, Any]]:
+    """Forty invoices; the date of one is within a year by our calendar, and not by Finexio's."""
+    desk.sim.advance(days=5)
+    old = (datetime.now(UTC) - timedelta(days=363)).date().isoformat()
+    rows = [invoice(f"B-{at}", 10_00 + at) for at in range(MANY)]
+    rows[BAD]["invoice_date"] = old
+    return rows
+
+
+def good_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for at, row in enumerate(rows) if at != BAD]
+
+
+async def test_the_good_rows_of_a_refused_batch_are_free_after_half_a_minute(desk: Desk) -> None:
+    """Ours: Finexio does not say whether it keeps them, so they are looked up twice before they may be sent again."""
+    rows = forty(desk)
+
+    async with desk.open() as client:
+        refused = await pay(client, *rows)
+        early = await pay(client, *good_of(rows))
+        desk.pass_time(seconds=31)
+        with anyio.fail_after(10):
+            while await stands(client, state="sent", limit=1):
+                pass
+        states = set(await stands(client, limit=100))
+        again = await pay(client, *good_of(rows))
+
+    assert refused["status"] == "in_progress"
+    assert (refused["error"]["code"], refused["error"]["may_have_happened"]) == ("rejected", True)
+    assert refused["error"]["fields"][0]["field"] == f"invoices[{BAD}].invoice_date"
+    assert rows_of(refused)[f"B-{BAD}"] == "rejected"
+    assert early["status"] == "in_progress"
+    assert states == {("rejected", "refused"), ("rejected", "refused_with_batch")}
+    assert again["status"] == "confirmed"
+    assert all(paid(desk.sim, row["invoice_number"]) == 1 for row in good_of(rows))
+    assert len(changes(desk.sim)) == 2
+
+
+async def test_a_caller_with_time_hears_of_a_refused_batch_when_it_is_settled(desk: Desk) -> None:
+    """Ours: whoever may wait longer than half a minute need not ask twice."""
+    rows = forty(desk)
+    desk.clock.short_seconds = 31
+
+    async with desk.open(FINEXIO_MCP_ANSWER_SECONDS=60) as client:
+        refused = await pay(client, *rows)
+        again = await pay(client, *good_of(rows))
+
+    assert set(rows_of(refused).values()) == {"rejected"}
+    assert refused["error"]["may_have_happened"] is False
+    assert again["status"] == "confirmed"
+    assert all(paid(desk.sim, row["invoice_number"]) == 1 for row in good_of(rows))
+
+
+@pytest.mark.parametrize("seconds", [0, 20], ids=["at once", "late"])
+async def test_the_good_rows_that_finexio_kept_are_confirmed_and_not_paid_again(seconds: int, desk: Desk) -> None:
+    """Ours: a batch that is not all or nothing is told row by row."""
+    rows = forty(desk)
+    desk.sim.quirks.batch_atomic = False
+    desk.sim.quirks.visible_after = timedelta(seconds=seconds)
+
+    async with desk.open() as client:
+        refused = await pay(client, *rows)
+        desk.pass_time(seconds=31)
+        with anyio.fail_after(10):
+            while await stands(client, state="sent", limit=1):
+                pass
+        good = await pay(client, *good_of(rows))
+        corrected = await pay(client, rows[BAD] | {"invoice_date": rows[0]["invoice_date"]})
+
+    kept = {f"B-{at}": "rejected" if at == BAD else "confirmed" for at in range(MANY)}
+    assert rows_of(refused) == kept if seconds == 0 else refused["status"] == "in_progress"
+    assert refused["error"]["may_have_happened"] is True
+    assert (good["status"], corrected["status"]) == ("already_submitted", "confirmed")
+    assert all(paid(desk.sim, row["invoice_number"]) == 1 for row in rows)
+    assert len(changes(desk.sim)) == 2
+
+
+async def test_rows_of_a_refused_batch_whose_server_ended_are_looked_up_by_the_next_one(desk: Desk) -> None:
+    """Ours: what nobody came back to look up is in doubt, and then found."""
+    rows = forty(desk)
+    desk.sim.quirks.batch_atomic = False
+    desk.sim.quirks.visible_after = timedelta(minutes=2)
+
+    async with desk.open() as client:
+        assert (await pay(client, *rows))["status"] == "in_progress"
+    desk.pass_time(minutes=12)
+    async with desk.open() as client:
+        good = await pay(client, *good_of(rows))
+
+    assert good["status"] == "already_submitted"
+    assert all(paid(desk.sim, row["invoice_number"]) == 1 for row in good_of(rows))
+
+
+# After a crash ---------------------------------------------------------------------
+
+
+async def test_what_a_dead_process_sent_is_looked_up_and_told_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ours: past its lease it is in doubt; the next server says so on stderr and in its first write, and settles it."""
+    caplog.set_level("INFO", "finexio_mcp.ledger")
+    op_id = await left_behind(desk, invoice(), sent=True)
+    desk.sim.add_invoice("landed", invoice_number="HP-1", amount_cents=125_00, **PARTIES)
+    desk.pass_time(minutes=2)
+
+    async with desk.open() as client:
+        told = [await pay(client, invoice(f"NEW-{at}", 10_00 + at)) for at in range(2)]
+        await watched_until(desk, client, lambda rows: all(state == "confirmed" for state, _ in rows))
+        again = await pay(client, invoice())
+
+    named = [[sentence for sentence in content["notices"] if "HP-1" in sentence] for content in told]
+    assert [len(sentences) for sentences in named] == [1, 0]
+    assert op_id in named[0][0]
+    assert "the outcome is unknown" in named[0][0]
+    logged = [record.getMessage() for record in caplog.records if "process ended" in record.getMessage()]
+    assert [op_id in line for line in logged] == [True]
+    assert "HP-1" not in logged[0]
+    assert (again["status"], again["result"][0]["id"]) == ("already_submitted", "landed")
+    assert len(changes(desk.sim)) == 2
+
+
+async def test_what_a_dead_process_never_sent_is_free_and_told_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ours: no byte of it left, so the same call sends it."""
+    caplog.set_level("INFO", "finexio_mcp.ledger")
+    op_id = await left_behind(desk, invoice(), sent=False)
+    desk.pass_time(minutes=2)
+
+    async with desk.open() as client:
+        told = [await pay(client, invoice(f"NEW-{at}", 10_00 + at)) for at in range(2)]
+        states = await stands(client, invoice_number="HP-1")
+        sent = await pay(client, invoice())
+
+    assert ["nothing of that was submitted" in str(content["notices"]) for content in told] == [True, False]
+    assert [op_id in record.getMessage() for record in caplog.records if "process ended" in record.getMessage()] == [
+        True
+    ]
+    assert states == [("absent", "abandoned")]
+    assert sent["status"] == "confirmed"
+    assert paid(desk.sim, "HP-1") == 1
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["intended", "sent"])
+async def test_what_a_living_neighbour_is_at_is_left_alone(sent: bool, desk: Desk) -> None:
+    """Ours: within its lease a row belongs to the process that wrote it, and everybody else waits."""
+    await left_behind(desk, invoice(), sent=sent)
+    desk.pass_time(seconds=80)
+
+    async with desk.open() as client:
+        other = await pay(client, invoice("NEW-1", 10_00))
+        same = await pay(client, invoice())
+        states = await stands(client, invoice_number="HP-1")
+
+    assert (other["status"], same["status"]) == ("confirmed", "in_progress")
+    assert "process ended" not in str(other["notices"])
+    assert states == [("sent" if sent else "intended", None)]
+    assert paid(desk.sim, "HP-1") == 0
+
+
+async def test_a_start_takes_over_without_a_call(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Ours: a server that only lists its tools looks after what is in doubt all the same."""
+    caplog.set_level("INFO", "finexio_mcp.ledger")
+    await left_behind(desk, invoice(), sent=True)
+    desk.sim.add_invoice("landed", invoice_number="HP-1", amount_cents=125_00, **PARTIES)
+    desk.pass_time(minutes=2)
+
+    async with desk.open() as client:
+        await client.list_tools()
+        with anyio.fail_after(10):
+            while await stands(client) != [("confirmed", "found")]:
+                pass
+
+    assert any("process ended" in record.getMessage() for record in caplog.records)
+    assert changes(desk.sim) == []
+
+
+async def test_a_neighbour_that_dies_while_this_server_runs_is_taken_over_too(desk: Desk) -> None:
+    """Ours: its rows do not wait for a restart of anybody; a repeat of its call is enough."""
+    async with desk.open() as client:
+        await pay(client, invoice("NEW-1", 10_00))
+        await left_behind(desk, invoice(), sent=True)
+        during = await pay(client, invoice())
+        desk.pass_time(minutes=2)
+        after = await pay(client, invoice())
+        desk.sim.add_invoice("landed", invoice_number="HP-1", amount_cents=125_00, **PARTIES)
+        found = await pay(client, invoice())
+
+    assert [content["status"] for content in (during, after, found)] == ["in_progress", "in_doubt", "already_submitted"]
+    assert len(changes(desk.sim)) == 1
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["intended", "sent"])
+@pytest.mark.parametrize("tool", [UPDATE_CONTACT, CREATE_COUNTERPARTY])
+async def test_a_change_that_a_neighbour_left_behind_is_taken_over_by_a_repeat(
+    tool: str, sent: bool, desk: Desk
+) -> None:
+    """Ours: a change too does not wait for a restart, whether or not it has to be looked up before it is sent."""
+    door = Door(desk.sim)
+    door.before, door.behind = not sent, sent
+
+    async with desk.open() as client:
+        await pay(client, invoice())
+        async with abandoned(desk, door, tool):
+            during = await ask(client, tool, WRITES[tool])
+            desk.pass_time(minutes=4)
+            after = await ask(client, tool, WRITES[tool])
+
+    assert during["status"] == "in_progress"
+    assert after["status"] == ("already_submitted" if sent else "confirmed")
+    assert landed(desk.sim) == 2
+
+
+# A person's word -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [State.CONFIRMED, State.ABSENT])
+async def test_a_persons_word_frees_or_blocks_without_a_restart(state: State, desk: Desk) -> None:
+    """Ours: `finexio-mcp ledger resolve` runs beside the server."""
+    desk.fault(NEVER_THERE)
+
+    async with desk.open() as client:
+        first = await pay(client, invoice())
+        await desk.book().resolve(first["op_id"], number="hp-1", state=state, note="Seen in the portal")
+        second = await pay(client, invoice())
+        third = await pay(client, invoice())
+
+    assert first["status"] == "in_doubt"
+    assert second["status"] == ("already_submitted" if state is State.CONFIRMED else "confirmed")
+    assert third["status"] == "already_submitted"
+    assert paid(desk.sim, "HP-1") == (0 if state is State.CONFIRMED else 1)
+
+
+async def test_a_persons_word_that_was_wrong_does_not_pay_twice(desk: Desk) -> None:
+    """Ours: after a person said that it is not there, a refusal by Finexio is looked up and not believed."""
+    desk.sim.quirks.visible_after = timedelta(minutes=1)
+    desk.fault(LOST)
+
+    async with desk.open() as client:
+        first = await pay(client, invoice())
+        await desk.book().resolve(first["op_id"], number=None, state=State.ABSENT, note="Not in the portal")
+        second = await pay(client, invoice())
+        desk.pass_time(minutes=2)
+        third = await pay(client, invoice())
+
+    assert [content["status"] for content in (first, second, third)] == ["in_doubt", "in_doubt", "already_submitted"]
+    assert paid(desk.sim, "HP-1") == 1
+
+
+async def test_a_persons_word_ends_a_conflict(desk: Desk) -> None:
+    """Ours: out of a conflict only a person leads."""
+    desk.fault(NEVER_THERE)
+    desk.sim.add_invoice("by-hand", invoice_number="HP-1", amount_cents=999_99, **PARTIES)
+
+    async with desk.open() as client:
+        first = await pay(client, invoice())
+        desk.pass_time(hours=5)
+        later = await pay(client, invoice())
+        await desk.book().resolve(first["op_id"], number=None, state=State.CONFIRMED, note="It was paid by hand")
+        last = await pay(client, invoice())
+
+    assert [content["status"] for content in (first, later, last)] == ["conflict", "conflict", "already_submitted"]
+    assert len(changes(desk.sim)) == 1
