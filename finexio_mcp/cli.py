@@ -189,7 +189,7 @@ async def _call(settings: Settings, listed: Listed, arguments: dict[str, Any]) -
 
         from finexio_mcp.engine import Engine
 
-        async with Engine(settings) as engine:
+        async with Engine(settings, patient=True) as engine:
             code = _tell(await engine.run(listed, arguments))
             answered.set()
         tasks.cancel_scope.cancel()
@@ -211,7 +211,7 @@ async def _mind_signals(writes: bool, answered: anyio.Event, *, task_status: Tas
                 _say("This write may be on its way, so its answer is waited for. A second signal cuts it short.")
                 continue
             if writes:
-                _say("The outcome of this write is unknown: it may have happened. Look it up before calling again.")
+                _say("The outcome of this write is unknown. Repeat the same call to see: it is not sent twice.")
             os._exit(128 + number)
 
 
@@ -347,7 +347,7 @@ def schemas(write: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 @click.pass_obj
 def doctor(everywhere: bool, simulator: bool, as_json: bool) -> None:
-    """Check settings, connection, credentials and clock; say what to do; print ready client configurations.
+    """Check settings, connection, credentials, clock and ledger; say what to do; print ready client configurations.
 
     Exits with 1 if something needs attention.
 
@@ -357,6 +357,40 @@ def doctor(everywhere: bool, simulator: bool, as_json: bool) -> None:
     from finexio_mcp import doctor as checks
 
     sys.exit(checks.examine(_settings(simulator=simulator or everywhere), as_json=as_json))
+
+
+class LedgerGroup(click.Group):
+    """Its commands are loaded when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from finexio_mcp.ledger_cli import COMMANDS
+
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from finexio_mcp.ledger_cli import COMMANDS
+
+        return COMMANDS.get(cmd_name)
+
+
+@cli.group(cls=LedgerGroup)
+@click.pass_context
+def ledger(context: click.Context) -> None:
+    """Show what was submitted from here and what is in doubt; record what a person found out about it.
+
+    \b
+    Offline: finexio-mcp ledger list
+    """
+    _require_streams("stdout")
+    everywhere: bool = context.obj
+
+    def settings() -> Settings:
+        found = _settings(simulator=everywhere)
+        # A misspelt name may be the one that says where the ledger is.
+        _warn(found)
+        return found
+
+    context.obj = settings
 
 
 @cli.command("simulator")

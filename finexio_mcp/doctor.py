@@ -6,28 +6,43 @@ import json
 import os
 import socket
 import ssl
+import stat
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
+import anyio.to_thread
 import click
 
 from finexio_mcp import catalog, clients
+from finexio_mcp.guards.ledger import moves
+from finexio_mcp.guards.ledger.existing import consult
+from finexio_mcp.guards.ledger.place import KEY_BYTES, OWN_DIRECTORY, POSIX, Place, describe, locate, volatile_reason
+from finexio_mcp.guards.ledger.states import OPEN
+from finexio_mcp.guards.ledger.states import State as Submitted
+from finexio_mcp.guards.ledger.trouble import ADVICE as LEDGER_ADVICE
+from finexio_mcp.guards.ledger.trouble import Unusable
 from finexio_mcp.guards.names import needless_unmasks
 from finexio_mcp.settings import Settings, unknown_names
 
 if TYPE_CHECKING:
     import httpx2
 
+    from finexio_mcp.guards.ledger.rows import Submission, Verified
+    from finexio_mcp.guards.ledger.store import Store
+
 State = Literal["ok", "warn", "fail"]
 
 REACH_SECONDS = 10.0
 TOTAL_SECONDS = 60.0
 CLOCK_SECONDS = 120.0
+LEDGER_SECONDS = 30.0
+MAX_UNSETTLED = 1000
 PROBE = "list_all_finexio_webhooks"
 """A read without arguments whose answer is short: an account has a handful of webhooks at most."""
 
@@ -70,6 +85,7 @@ async def run_checks(
         now: This machine's clock.
     """
     found = [*check_settings(settings), check_environment(settings), check_access(settings), check_presence(settings)]
+    found += [check_place(settings), await check_ledger(settings)]
     async with _reachable(settings, transport) as settings:
         answer = await _reach(settings, transport)
         found.append(answer if isinstance(answer, Check) else _reached(settings, answer))
@@ -112,13 +128,13 @@ def check_access(settings: Settings) -> Check:
     says = f"{settings.granted}: {offered} of {len(listed)} tools are offered to agents."
     if not offered:
         return Check("access", "fail", says, "Widen FINEXIO_MCP_TOOLS or FINEXIO_MCP_ACCESS: agents can do nothing.")
-    if settings.real_money and settings.granted == "pay":
+    limits = (settings.max_invoice_cents, settings.max_batch_cents, settings.max_day_cents)
+    if settings.real_money and settings.granted == "pay" and limits == (None, None, None):
         return Check(
             "access",
             "warn",
-            f"{says} Invoices are not submitted all the same: this version does not do that in "
-            "production, since it keeps no durable record of what it has submitted.",
-            "Nothing; or set FINEXIO_MCP_ACCESS=write.",
+            f"{says} They may submit real payments of any amount.",
+            "Set FINEXIO_MCP_MAX_DAY_CENTS and FINEXIO_MCP_MAX_INVOICE_CENTS to what is usual with you.",
         )
     if settings.access is None and settings.granted == "read":
         return Check("access", "ok", f"{says} Set FINEXIO_MCP_ACCESS=write to let them do more.")
@@ -144,6 +160,131 @@ def hint(username: str) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+# The ledger ----------------------------------------------------------------------
+
+
+def check_place(settings: Settings) -> Check:
+    """Whether the ledger has a place that keeps it, for this user alone. Nothing is made or changed."""
+    place = locate(settings)
+    if place.trouble is not None:
+        return Check("state", _hindering(settings), f"The ledger is {describe(place)}.", LEDGER_ADVICE[place.trouble])
+    if place.file is None:
+        return Check("state", "ok", f"The ledger is {describe(place)}.")
+    says = f"The ledger's place is {place.file}."
+    if (reason := volatile_reason(place.file)) is not None:
+        says = f"{says} That is on {reason}."
+        if not settings.allow_volatile_ledger:
+            return Check("state", _hindering(settings), says, LEDGER_ADVICE["volatile"])
+        return Check("state", "warn", says, "Unset FINEXIO_MCP_ALLOW_VOLATILE_LEDGER where money is real.")
+    try:
+        return _check_directory(place.file.parent, settings, says) or _check_files(place, settings, says)
+    except OSError as error:
+        return Check("state", _hindering(settings), f"{says} {error.strerror}.", LEDGER_ADVICE["permission"])
+
+
+def _hindering(settings: Settings) -> State:
+    """How bad it is that nothing can be written: not at all for agents that only read."""
+    return "warn" if settings.granted == "read" else "fail"
+
+
+def _check_directory(directory: Path, settings: Settings, says: str) -> Check | None:
+    """What is wrong with it, or that it is still to be made."""
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    status = there.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        return Check("state", _hindering(settings), f"{says} {there} is no directory.", LEDGER_ADVICE["misconfigured"])
+    if not os.access(there, os.W_OK | os.X_OK):
+        hindered = f"{says} This user may not write in {there}."
+        return Check("state", _hindering(settings), hindered, LEDGER_ADVICE["permission"])
+    if there != directory:
+        return Check("state", "ok", f"{says} It is made by the first write.")
+    if not POSIX:
+        return None
+    if os.geteuid() not in {0, status.st_uid} and status.st_uid != 0:
+        return Check("state", _hindering(settings), f"{says} {there} belongs to another user.", OWN_DIRECTORY)
+    open_to = status.st_mode & (0o077 if settings.ledger_url is None else 0o022)
+    if open_to and (settings.ledger_url is not None or there.is_symlink()):
+        return Check("state", _hindering(settings), f"{says} Others may write in {there}.", OWN_DIRECTORY)
+    if open_to:
+        return Check("state", "warn", f"{says} Others may look into {there}.", f"Run: chmod 700 '{there}'")
+    return None
+
+
+def _check_files(place: Place, settings: Settings, says: str) -> Check:
+    """The ledger's file and its key, as far as they are there."""
+    for path in filter(None, (place.file, place.key_file)):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            return Check("state", _hindering(settings), f"{says} {path} is no file.", LEDGER_ADVICE["misconfigured"])
+        if path == place.key_file and status.st_size != KEY_BYTES:
+            return Check("state", _hindering(settings), f"{says} {path} holds no key.", LEDGER_ADVICE["wrong_key"])
+        if not os.access(path, os.R_OK | os.W_OK):
+            hindered = f"{says} This user may not use {path}."
+            return Check("state", _hindering(settings), hindered, LEDGER_ADVICE["permission"])
+        if POSIX and status.st_mode & 0o077:
+            return Check("state", "warn", f"{says} Others may open {path}.", f"Run: chmod 600 '{path}'")
+    return Check("state", "ok", f"{says} It is this user's alone.")
+
+
+async def check_ledger(settings: Settings) -> Check:
+    """Whether the ledger can be read, is whole, and waits for somebody. Nothing is made or changed."""
+    place = locate(settings)
+    if place.trouble is not None:
+        return Check("ledger", "warn", "Not checked: it has no place.")
+    if place.memory:
+        return Check("ledger", "ok", "The simulator's: in the server's memory, and empty at each start.")
+    try:
+        with anyio.fail_after(LEDGER_SECONDS):
+            read = await anyio.to_thread.run_sync(consult, place, _read_ledger, abandon_on_cancel=True)
+    except TimeoutError:
+        return Check(
+            "ledger",
+            "warn",
+            f"Not checked: reading it took more than {LEDGER_SECONDS:.0f} seconds.",
+            "Run `finexio-mcp ledger verify`, which takes the time it needs.",
+        )
+    except Unusable as trouble:
+        kind = trouble.kind.replace("_", " ")
+        return Check("ledger", _hindering(settings), f"It cannot be used, so writes are off: {kind}.", trouble.advice)
+    if read is None:
+        return Check("ledger", "ok", "Nothing was submitted yet; the first write begins it.")
+    return _judge_ledger(*read)
+
+
+def _read_ledger(store: Store) -> tuple[Verified, list[Submission], int]:
+    unsettled = store.find(states=[*OPEN, Submitted.CONFLICT], limit=MAX_UNSETTLED)
+    return store.verify(), unsettled, store.now_ms()
+
+
+def _judge_ledger(verified: Verified, unsettled: list[Submission], now_ms: int) -> Check:
+    says = f"{verified.events} events, head {verified.head}."
+    if verified.problems:
+        return Check(
+            "ledger",
+            "fail",
+            f"{says} It does not agree with itself: {verified.problems[0]}.",
+            "Something else than this server changed it. Keep it as it is, stop writes, run `finexio-mcp ledger "
+            "verify`, and compare it with a backup and with Finexio.",
+        )
+    doubts = sum(row.state is Submitted.IN_DOUBT for row in unsettled)
+    deciding = sum(
+        row.state is Submitted.CONFLICT or (row.state is Submitted.IN_DOUBT and row.next_look_at_ms is None)
+        for row in unsettled
+    )
+    left_behind = sum(moves.is_left_behind(row, now_ms) for row in unsettled)
+    if not (doubts or deciding or left_behind):
+        return Check("ledger", "ok", f"{says} Nothing is in doubt.")
+    counted = f"{says} In doubt: {doubts}. For a person to settle: {deciding}. Left behind by a crash: {left_behind}."
+    if deciding:
+        do = "Run `finexio-mcp ledger list`, look in Finexio's portal, then use `finexio-mcp ledger resolve`."
+    else:
+        do = "Start the server, or leave it running: it looks up what became of them."
+    return Check("ledger", "warn", counted, do)
 
 
 # What does ---------------------------------------------------------------------
@@ -284,8 +425,18 @@ def _judge(answer: dict[str, Any]) -> Check:
 
 
 def _ready(config: clients.ClientConfig, settings: Settings) -> dict[str, str]:
-    text = config.text(clients.installed_command(), clients.environment_of(settings))
-    return {"where": config.where, "text": text}
+    environment = {**clients.environment_of(settings), **_ledger_environment(settings)}
+    return {"where": config.where, "text": config.text(clients.installed_command(), environment)}
+
+
+def _ledger_environment(settings: Settings) -> dict[str, str]:
+    """What makes a client's server use the ledger that was checked: another one would not know what was submitted."""
+    if settings.ledger_url is None:
+        state = os.environ.get("XDG_STATE_HOME", "")
+        return {"XDG_STATE_HOME": state} if os.path.isabs(state) and not settings.embedded else {}
+    if settings.shares_ledger:
+        return {"FINEXIO_MCP_LEDGER_URL": "postgresql://your-ledger", "FINEXIO_MCP_STATE_KEY": "your-state-key"}
+    return {"FINEXIO_MCP_LEDGER_URL": settings.ledger_url.get_secret_value()}
 
 
 COLOURS: dict[State, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}

@@ -32,6 +32,8 @@ from tests.calls import PAY, READS, WRITES, changes, office
 
 SECRET = "QXZ918273645"
 LIST = "list_all_finexio_counterparties"
+ON_A_SIMULATOR = {"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1"}
+"""Wherever these tests keep their files, the ledger may be."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +54,7 @@ def run(*arguments: str, stdin: str | None = None, **environment: str) -> Result
 def finexio() -> Generator[dict[str, str]]:
     """Settings that reach a simulator which all tests here share; to start one takes longer than a call."""
     with Simulator(seed=1).listening() as base_url:
-        yield {"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_BASE_URL": base_url}
+        yield {"FINEXIO_BASE_URL": base_url, **ON_A_SIMULATOR}
 
 
 def call(*arguments: str, **more: Any) -> tuple[int, dict[str, Any]]:
@@ -178,6 +180,16 @@ def test_a_write_says_what_became_of_it(finexio: dict[str, str]) -> None:
     assert envelope["result"]["name"] == "Quayside Paper"
 
 
+def test_a_write_called_again_is_answered_from_the_ledger(finexio: dict[str, str]) -> None:
+    """Ours: each call is a process of its own, and the ledger outlives it."""
+    supplier = json.dumps({"name": "Quayside Twine", "type": "Supplier", "internal_id": "quay-78"})
+
+    first, second = (call("create_a_finexio_counterparty", supplier, **finexio) for _ in range(2))
+
+    assert (first[0], first[1]["status"]) == (0, "confirmed")
+    assert (second[0], second[1]["status"], second[1]["op_id"]) == (0, "already_submitted", first[1]["op_id"])
+
+
 def test_the_simulator_answers_offline_whatever_the_environment_says() -> None:
     """Ours: one option is enough to be sure that no real Finexio is asked."""
     real = {"FINEXIO_ENVIRONMENT": "production", "FINEXIO_BASE_URL": "https://api.finexio.com/v2"}
@@ -288,13 +300,14 @@ def test_the_table_shows_every_tool_and_what_is_off() -> None:
 
     assert result.exit_code == 0
     assert all(tool.name in result.stdout for tool in TOOLS)
-    assert result.stdout.count("(off)") == sum(tool.effect.value != "read" for tool in TOOLS)
+    off = [tool for tool in TOOLS if tool.effect is not Effect.READ or tool.toolset != "core"]
+    assert result.stdout.count("(off)") == len(off)
 
 
 @pytest.mark.parametrize("style", ["mcp", "openai", "anthropic"])
 def test_schemas_for_agent_frameworks_have_their_shapes(style: str) -> None:
     """Documented: by each of the three."""
-    result = run("tools", "--format", style)
+    result = run("tools", "--format", style, FINEXIO_MCP_TOOLSETS="core,ledger")
 
     shown = json.loads(result.stdout)
     assert shown == [expected(style, entry(tool)) for tool in TOOLS]
@@ -396,9 +409,13 @@ def test_json_without_end_is_refused() -> None:
 # Signals ---------------------------------------------------------------------
 
 
+def command_for(tool: str) -> list[str]:
+    return [sys.executable, "-m", "finexio_mcp", "call", tool, json.dumps({**READS, **WRITES}[tool])]
+
+
 @contextlib.contextmanager
-def calling(tool: str, fault: Fault) -> Generator[tuple[subprocess.Popen[str], Simulator]]:
-    """A call as a process, once its request has reached a Finexio that answers late or never."""
+def calling(tool: str, fault: Fault) -> Generator[tuple[subprocess.Popen[str], Simulator, dict[str, str]]]:
+    """A call as a process with its environment, once its request has reached a Finexio that answers late or never."""
     sim, arrived = office(), threading.Event()
 
     def note(_request: Received) -> bool:
@@ -406,15 +423,19 @@ def calling(tool: str, fault: Fault) -> Generator[tuple[subprocess.Popen[str], S
         return True
 
     sim.fault(fault, match=note)
-    command = [sys.executable, "-m", "finexio_mcp", "call", tool, json.dumps({**READS, **WRITES}[tool])]
     with sim.listening() as base_url:
-        settings = {"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_BASE_URL": base_url}
+        environment = {
+            **os.environ,
+            **ON_A_SIMULATOR,
+            "FINEXIO_BASE_URL": base_url,
+            "FINEXIO_MCP_LOG_LEVEL": "error",
+        }
         process = subprocess.Popen(
-            command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command_for(tool), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
             assert arrived.wait(20)
-            yield process, sim
+            yield process, sim, environment
         finally:
             process.kill()
             process.communicate(timeout=10)
@@ -427,7 +448,7 @@ with_signals = pytest.mark.skipif(sys.platform == "win32", reason="signals of PO
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_a_payment_end_and_its_answer_be_printed(number: signal.Signals) -> None:
     """Ours: cut in half, nobody would know whether it was paid."""
-    with calling(PAY, Fault(delay_seconds=0.5)) as (process, sim):
+    with calling(PAY, Fault(delay_seconds=0.5)) as (process, sim, _):
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=20)
 
@@ -439,24 +460,29 @@ def test_a_signal_lets_a_payment_end_and_its_answer_be_printed(number: signal.Si
 
 @with_signals
 def test_a_second_signal_cuts_a_payment_short_and_says_that_its_outcome_is_unknown() -> None:
-    """Ours: who insists is obeyed, and told to look before paying again."""
-    with calling(PAY, Fault(lost_answer=True)) as (process, _):
+    """Ours: who insists is obeyed, and told to look before paying again; the same call then sends nothing."""
+    with calling(PAY, Fault(lost_answer=True)) as (process, sim, environment):
         assert process.stderr is not None
         process.send_signal(signal.SIGINT)
         first = process.stderr.readline()
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=20)
+        again = subprocess.run(
+            command_for(PAY), env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
 
     assert "its answer is waited for" in first
     assert (process.returncode, stdout) == (130, "")
     assert "outcome of this write is unknown" in stderr
-    assert "Look it up before calling again" in stderr
+    assert "Repeat the same call" in stderr
+    assert (again.returncode, json.loads(again.stdout)["status"]) == (0, "in_progress")
+    assert len(changes(sim)) == 1
 
 
 @with_signals
 def test_a_signal_ends_a_read_at_once() -> None:
     """Ours: nothing is lost by it."""
-    with calling("list_all_finexio_invoices", Fault(lost_answer=True)) as (process, _):
+    with calling("list_all_finexio_invoices", Fault(lost_answer=True)) as (process, *_):
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=5)
 
@@ -484,7 +510,7 @@ def test_schemas_for_frameworks_hold_what_these_settings_offer() -> None:
     result = run("tools", "--format", "openai", FINEXIO_MCP_ACCESS="read")
 
     names = [shown["function"]["name"] for shown in json.loads(result.stdout)]
-    assert names == [tool.name for tool in TOOLS if tool.effect is Effect.READ]
+    assert names == [tool.name for tool in TOOLS if tool.effect is Effect.READ and tool.toolset == "core"]
 
 
 def test_a_simulator_that_cannot_start_says_why(tmp_path: Path) -> None:

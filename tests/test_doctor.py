@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import sqlite3
 import ssl
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
 from finexio_mcp import catalog, doctor
-from finexio_mcp.doctor import Check, check_access, check_clock, check_credentials, check_settings, run_checks
+from finexio_mcp.doctor import (
+    Check,
+    check_access,
+    check_clock,
+    check_credentials,
+    check_ledger,
+    check_place,
+    check_settings,
+    run_checks,
+)
+from finexio_mcp.guards.ledger.states import State
 from finexio_mcp.settings import Settings, load
 from finexio_mcp.simulator import Simulator
 from tests.conftest import simulator_settings
+from tests.guards.ledger.conftest import invoice, new_schema
+from tests.guards.ledger.conftest import postgresql as postgresql
+from tests.ledgers import LATE_MS, LONG_AGO_MS, Act, Office, look, outcome, send
 
 USER, PASSWORD = "jonathan.accounts", "hunter2-hunter2"
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+BEFORE = ("settings", "environment", "access", "account")
+"""Checks that come before those of the ledger."""
 
 
 def account(**overrides: Any) -> Settings:
@@ -64,7 +85,7 @@ def test_the_simulator_passes_every_check_and_the_json_says_so(capsys: pytest.Ca
     report = json.loads(capsys.readouterr().out)
     assert (code, report["ok"]) == (0, True)
     assert [(check["name"], check["state"]) for check in report["checks"]] == [
-        (name, "ok") for name in ("settings", "environment", "access", "account", "reach", "clock", "credentials")
+        (name, "ok") for name in (*BEFORE, "state", "ledger", "reach", "clock", "credentials")
     ]
     assert {"Claude Desktop", "Claude Code", "Cursor", "VS Code"} == set(report["clients"])
     assert all(set(told) == {"where", "text"} for told in report["clients"].values())
@@ -130,6 +151,19 @@ def test_a_server_that_offers_no_tool_fails() -> None:
 
     assert check.state == "fail"
     assert f"0 of {len(catalog.read())}" in check.says
+
+
+@pytest.mark.parametrize("limit", ["", "INVOICE", "BATCH", "DAY"])
+def test_real_payments_without_any_limit_are_a_warning(limit: str) -> None:
+    """Ours: that they are real is the operator's wish; that nothing bounds them may not be."""
+    limits = {f"FINEXIO_MCP_MAX_{limit}_CENTS": 100} if limit else {}
+    settings = account(FINEXIO_ENVIRONMENT="production", FINEXIO_MCP_ACCESS="pay", **limits)
+
+    check = check_access(settings)
+
+    assert check.says.startswith("pay: 26 of ")
+    assert check.state == ("ok" if limit else "warn")
+    assert ("FINEXIO_MCP_MAX_DAY_CENTS" in check.do) is not bool(limit)
 
 
 async def test_missing_credentials_fail_and_are_not_tried() -> None:
@@ -237,3 +271,340 @@ async def test_good_credentials_pass_even_where_agents_may_not_list_webhooks() -
 def test_a_user_name_is_only_hinted_at(name: str, shown: str) -> None:
     """Ours: two letters at most, and none of a name that has no more."""
     assert doctor.hint(name) == shown
+
+
+# The ledger -------------------------------------------------------------------
+
+
+def always(value: object) -> Callable[..., object]:
+    """A function that answers so, whatever it is asked."""
+    return lambda *_arguments: value
+
+
+@pytest.fixture(autouse=True)
+def _on_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever temporary files are."""
+    monkeypatch.setattr(doctor, "volatile_reason", always(None))
+    monkeypatch.setenv("FINEXIO_MCP_ALLOW_VOLATILE_LEDGER", "1")
+
+
+def begun(act: Act = send, ms: int = LATE_MS, **environment: str) -> Path:
+    """The file of a ledger in which one invoice stands so."""
+    office = Office({"FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1", **environment}, ms)
+    with closing(office.store):
+        office.submit("op_1", invoice("N-1"), act=act)
+    assert office.place.file is not None
+    return office.place.file
+
+
+@pytest.fixture
+def state_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where this user's ledgers are."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def test_before_the_first_write_its_place_is_told_and_nothing_is_made(state_home: Path) -> None:
+    """Ours: whoever asks how things are changes nothing."""
+    state, ledger = check_place(account()), anyio.run(check_ledger, account())
+
+    assert (state.state, ledger.state) == ("ok", "ok")
+    assert str(state_home) in state.says
+    assert "It is made by the first write." in state.says
+    assert "Nothing was submitted yet" in ledger.says
+    assert not state_home.exists()
+
+
+async def test_a_ledger_that_is_fine_is_told_by_its_head(state_home: Path) -> None:
+    """Ours: it is this user's alone, whole, and nothing in it waits."""
+    begun(outcome(State.CONFIRMED, "accepted"))
+
+    state, ledger = check_place(account()), await check_ledger(account())
+
+    assert (state.state, ledger.state) == ("ok", "ok")
+    assert state.says.endswith("It is this user's alone.")
+    assert ledger.says.startswith("3 events, head ")
+    assert ledger.says.endswith("Nothing is in doubt.")
+
+
+async def test_checking_changes_no_byte(state_home: Path) -> None:
+    """Ours: rights that are too wide are pointed out, and left."""
+    file = begun()
+    os.chmod(file, 0o644)
+    os.chmod(file.parent, 0o755)
+
+    def seen() -> list[tuple[str, int, int, bytes]]:
+        paths = sorted(state_home.rglob("*"))
+        return [
+            (str(path), path.stat().st_mode, path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+            for path in paths
+        ]
+
+    before = seen()
+    check_place(account())
+    await check_ledger(account())
+
+    assert seen() == before
+
+
+WAITING: Mapping[str, tuple[Act, int, str, str]] = {
+    "looked up": (
+        outcome(State.IN_DOUBT, "no_answer"),
+        LATE_MS,
+        "In doubt: 1. For a person to settle: 0.",
+        "Start the",
+    ),
+    "a person": (look(None), LATE_MS, "In doubt: 1. For a person to settle: 1.", "finexio-mcp ledger resolve"),
+    "conflict": (
+        look(State.CONFLICT, "found_other"),
+        LATE_MS,
+        "In doubt: 0. For a person to settle: 1.",
+        "finexio-mcp ledger resolve",
+    ),
+    "left behind": (send, LONG_AGO_MS, "Left behind by a crash: 1.", "Start the server"),
+}
+
+
+@pytest.mark.parametrize(("act", "ms", "says", "do"), WAITING.values(), ids=WAITING)
+@pytest.mark.usefixtures("state_home")
+async def test_what_waits_for_somebody_is_a_warning(act: Act, ms: int, says: str, do: str) -> None:
+    """Ours: with who it waits for, and what they should do."""
+    begun(act, ms)
+
+    check = await check_ledger(account())
+
+    assert check.state == "warn"
+    assert says in check.says
+    assert do in check.do
+
+
+@pytest.mark.usefixtures("state_home")
+async def test_a_ledger_that_was_edited_fails() -> None:
+    """Ours: even for agents that only read; somebody wanted something."""
+    with closing(sqlite3.connect(begun())) as connection, connection:
+        ((definition,),) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'submissions_fixed'")
+        connection.execute("DROP TRIGGER submissions_fixed")
+        connection.execute("UPDATE submissions SET amount_cents = 1")
+        connection.execute(definition)
+
+    check = await check_ledger(account(FINEXIO_MCP_ACCESS="read"))
+
+    assert check.state == "fail"
+    assert "submission 1: it is not what was recorded at first" in check.says
+    assert "finexio-mcp ledger verify" in check.do
+
+
+@pytest.mark.parametrize(("access", "state"), [("pay", "fail"), ("write", "fail"), ("read", "warn")])
+@pytest.mark.usefixtures("state_home")
+async def test_a_ledger_that_cannot_be_used_is_as_bad_as_what_agents_want_to_do(access: str, state: str) -> None:
+    """Ours: reads go on without it."""
+    begun().with_suffix(".key").unlink()
+
+    check = await check_ledger(account(FINEXIO_MCP_ACCESS=access))
+
+    assert (check.state, check.says) == (state, "It cannot be used, so writes are off: missing key.")
+    assert "Restore the key" in check.do
+
+
+def loosen(file: Path) -> None:
+    os.chmod(file.parent, 0o755)
+
+
+PLACES: Mapping[str, tuple[Callable[[Path], object], str, str]] = {
+    "directory": (loosen, "Others may look into", "chmod 700"),
+    "file": (lambda file: os.chmod(file, 0o640), "ledger.db.", "chmod 600"),
+    "key": (lambda file: os.chmod(file.with_suffix(".key"), 0o604), "ledger.key.", "chmod 600"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "says", "do"), PLACES.values(), ids=PLACES)
+@pytest.mark.usefixtures("state_home")
+def test_a_ledger_that_others_may_open_is_a_warning(spoil: Callable[[Path], object], says: str, do: str) -> None:
+    """Ours: with the command that takes their rights away."""
+    spoil(begun())
+
+    check = check_place(account())
+
+    assert check.state == "warn"
+    assert says in check.says
+    assert do in check.do
+
+
+def replace_by_link(file: Path) -> None:
+    file.rename(file.with_name("elsewhere.db"))
+    file.symlink_to(file.with_name("elsewhere.db"))
+
+
+BROKEN: Mapping[str, tuple[Callable[[Path], object], str]] = {
+    "key too short": (lambda file: file.with_suffix(".key").write_bytes(b"x"), "holds no key"),
+    "link": (replace_by_link, "is no file"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "says"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.usefixtures("state_home")
+def test_files_that_no_write_would_use_fail(spoil: Callable[[Path], object], says: str) -> None:
+    """Ours: said before the first write finds it out."""
+    spoil(begun())
+
+    check = check_place(account())
+
+    assert check.state == "fail"
+    assert says in check.says
+    assert check.do
+
+
+def test_a_directory_of_the_operators_that_others_may_write_in_fails(tmp_path: Path) -> None:
+    """Ours: there another ledger could be put in this one's place, and we change nothing of others' directories."""
+    os.chmod(tmp_path, 0o777)
+
+    check = check_place(account(FINEXIO_MCP_LEDGER_URL=f"sqlite:///{tmp_path}/ledger.db"))
+
+    assert check.state == "fail"
+    assert f"Others may write in {tmp_path}." in check.says
+
+
+def test_a_directory_of_the_operators_may_be_looked_into(tmp_path: Path) -> None:
+    """Ours: the files in it are closed."""
+    os.chmod(tmp_path, 0o755)
+
+    check = check_place(account(FINEXIO_MCP_LEDGER_URL=f"sqlite:///{tmp_path}/ledger.db"))
+
+    assert check.state == "ok"
+
+
+def test_a_file_in_the_directorys_place_fails(tmp_path: Path) -> None:
+    """Ours: nothing can be made below it."""
+    (tmp_path / "x").write_text("")
+
+    check = check_place(account(FINEXIO_MCP_LEDGER_URL=f"sqlite:///{tmp_path}/x/y/ledger.db"))
+
+    assert check.state == "fail"
+    assert f"{tmp_path / 'x'} is no directory." in check.says
+
+
+@pytest.mark.usefixtures("state_home")
+def test_a_directory_that_cannot_be_written_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: whether the ledger is there already or would be made."""
+    monkeypatch.setattr(doctor.os, "access", always(False))
+
+    first = check_place(account())
+    begun()
+    later = check_place(account())
+
+    assert (first.state, later.state) == ("fail", "fail")
+    assert "This user may not write in" in first.says
+    assert "writable" in first.do
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives directories away")
+@pytest.mark.usefixtures("state_home")
+def test_a_directory_of_another_user_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: its owner could put another ledger there."""
+    os.chown(begun().parent, 1234, 1234)
+    monkeypatch.setattr(doctor.os, "geteuid", lambda: 4321)
+
+    check = check_place(account())
+
+    assert check.state == "fail"
+    assert "belongs to another user" in check.says
+
+
+@pytest.mark.parametrize(
+    ("overrides", "state"),
+    [
+        ({"FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": False}, "fail"),
+        ({"FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": False, "FINEXIO_MCP_ACCESS": "read"}, "warn"),
+        ({"FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": True}, "warn"),
+    ],
+)
+def test_a_disk_that_forgets_is_named(overrides: dict[str, Any], state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: even where it is allowed."""
+    monkeypatch.setattr(doctor, "volatile_reason", always("tmpfs (it is memory)"))
+
+    check = check_place(account(**overrides))
+
+    assert check.state == state
+    assert "That is on tmpfs (it is memory)." in check.says
+    assert "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER" in check.do
+
+
+async def test_a_place_that_makes_no_sense_fails_once() -> None:
+    """Ours: what has no place is not looked at."""
+    settings = account(FINEXIO_MCP_LEDGER_URL="sqlite:///relative/ledger.db")
+
+    state, ledger = check_place(settings), await check_ledger(settings)
+
+    assert (state.state, ledger.state) == ("fail", "warn")
+    assert "sqlite:////absolute/path" in state.do
+
+
+async def test_a_postgresql_ledger_is_checked_and_not_made(postgresql: str) -> None:
+    """Ours: before the first write it is empty, after it has a head."""
+    url = new_schema(postgresql).replace("postgresql+psycopg://", "postgresql://")
+    settings = {"FINEXIO_MCP_LEDGER_URL": url, "FINEXIO_MCP_STATE_KEY": PASSWORD * 3}
+
+    before = [await check_ledger(account(**settings)) for _ in range(2)]
+    with closing(Office(settings).store):
+        after = await check_ledger(account(**settings))
+
+    assert check_place(account(**settings)).says.startswith("The ledger is PostgreSQL on ")
+    assert ["Nothing was submitted yet" in check.says for check in before] == [True, True]
+    assert after.says.startswith("0 events, head ")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_postgresql_that_cannot_be_reached_fails_without_its_password(
+    as_json: bool, closed_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: neither the checks nor the configurations hold it, and those say what is to be filled in."""
+    url = f"postgresql://books:{PASSWORD}@127.0.0.1:{closed_port}/ledger"
+    address = f"http://127.0.0.1:{closed_port}/v2"
+    settings = account(
+        FINEXIO_BASE_URL=address, FINEXIO_MCP_LEDGER_URL=url, FINEXIO_MCP_STATE_KEY=f"{PASSWORD}{PASSWORD}{PASSWORD}"
+    )
+
+    code = doctor.examine(settings, as_json=as_json)
+
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert "cannot be used, so writes are off: unreachable." in " ".join(out.split())
+    assert "postgresql://your-ledger" in out
+    assert "your-state-key" in out
+    assert not any(secret in out + err for secret in (PASSWORD, "hunter", "books"))
+
+
+async def test_a_ledger_that_takes_too_long_is_not_called_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: the doctor ends, and names the command that takes its time."""
+    release = threading.Event()
+    monkeypatch.setattr(doctor, "LEDGER_SECONDS", 0.01)
+
+    def wait(*_arguments: object) -> None:
+        release.wait(10)
+
+    monkeypatch.setattr(doctor, "consult", wait)
+
+    try:
+        check = await check_ledger(account())
+    finally:
+        release.set()
+
+    assert check.state == "warn"
+    assert "finexio-mcp ledger verify" in check.do
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_ready_configurations_lead_to_the_ledger_that_was_checked(
+    given: bool, state_home: Path, closed_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: a server that a client starts elsewhere would not know what was submitted here."""
+    url = f"sqlite:///{state_home}/own/ledger.db"
+    settings = account(
+        FINEXIO_BASE_URL=f"http://127.0.0.1:{closed_port}/v2", **({"FINEXIO_MCP_LEDGER_URL": url} if given else {})
+    )
+
+    doctor.examine(settings, as_json=True)
+
+    clients = json.loads(capsys.readouterr().out)["clients"]
+    told = [url if given else f'"XDG_STATE_HOME": "{state_home}"']
+    assert [text for text in told if text not in clients["Claude Desktop"]["text"]] == []
