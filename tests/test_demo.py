@@ -79,7 +79,9 @@ def test_the_demo_plays_to_the_end_and_leaves_nothing_behind(tmp_path: Path) -> 
         "confirmed: ",
         "Opened: image/svg+xml",
         "refused: bank_account_number",
-        "1 payment order with 3 invoices",
+        "already_submitted: the same three ids",
+        "no answer came, and the server did not send it again",
+        "2 payment orders with 4 invoices: none was paid twice",
         "claude mcp add-json finexio",
     ):
         assert fact in shown
@@ -175,9 +177,9 @@ async def test_an_account_number_in_clear_stops_the_demo(simulator: Simulator) -
     assert reason == "the whole account number was shown."
 
 
-async def test_a_second_payment_order_stops_the_demo(simulator: Simulator) -> None:
-    """Ours: that one batch was ordered is read in Finexio's own journal, not assumed."""
+async def test_a_payment_order_too_many_stops_the_demo(simulator: Simulator) -> None:
+    """Ours: that nothing was ordered twice is read in Finexio's own journal, not assumed."""
     async with httpx2.AsyncClient(transport=simulator.transport(), auth=("demo", "demo")) as http:
         await http.post("http://simulator.invalid/v2/invoices/batch/", json=[])
 
-    assert "2 orders" in await fails(simulator)
+    assert "3 orders" in await fails(simulator)

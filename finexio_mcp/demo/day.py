@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DAYS = 2
 """Enough for funding and for a check to be printed, whatever the hour at which the demo begins."""
 PAGE_ROWS = 4
+OURS = "DEMO-"
+"""How the numbers of the demo's own invoices begin."""
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Day:
         invoices = _invoices(buyer, by_check, by_bank)
         await self.make_mistakes(invoices)
         paid = await self.pay(invoices, by_check, by_bank)
+        await self.repeat(invoices, paid)
+        await self.lose_an_answer(_late_bill(buyer, by_bank), by_bank)
         payments = await self.follow(paid, names)
         await self.reconcile(payments)
         await self.prove(_by_check(payments), by_check)
@@ -184,6 +188,34 @@ class Day:
         self.screen.say(f"{answer['status']}: {' '.join(answer.get('notices', []))}")
         return rows
 
+    async def repeat(self, invoices: list[Row], paid: list[Row]) -> None:
+        """What hosts and assistants do after a timeout."""
+        before = await self.writes()
+        self.screen.ask("(The assistant's host gave up waiting, and sends the very same call again.)")
+        answer = await self.call("finexio_invoices_bulk_create", invoices=invoices)
+        require(answer["status"] == "already_submitted", f"the repeated batch is {answer['status']}.")
+        require([row["id"] for row in answer["result"]] == [row["id"] for row in paid], "other ids were told.")
+        require(await self.writes() == before, "the repeated batch reached Finexio.")
+        self.screen.say(
+            f"{answer['status']}: the same three ids, from the ledger. Finexio's journal shows no new write."
+        )
+
+    async def lose_an_answer(self, bill: Row, supplier: Row) -> None:
+        """A payment order arrives, and the line breaks before the answer."""
+        fault = {"reset": "after_effect", "method": "POST", "path": "/invoices/batch/", "times": 1}
+        (await self.backdoor.post("/_simulator/fault", json=fault)).raise_for_status()
+        self.screen.ask(f"Pay one more to {supplier['name']}. (The line breaks after Finexio took it.)")
+        before = await self.writes()
+        answer = await self.call("finexio_invoices_bulk_create", invoices=[bill])
+        require(answer["status"] == "confirmed", f"the invoice is {answer['status']}.")
+        require(len(await self.writes()) == len(before) + 1, "the order was not sent exactly once.")
+        found = (await self.backdoor.get(f"/v2/invoices/{answer['result'][0]['id']}/")).raise_for_status().json()
+        require(found["invoice_number"] == bill["invoice_number"], "Finexio has another invoice under this id.")
+        self.screen.say(
+            f"{answer['status']}: no answer came, and the server did not send it again; it looked for "
+            f"{bill['invoice_number']} at Finexio and found it. Had it not, the answer would have been in_doubt."
+        )
+
     async def follow(self, submitted: list[Row], names: dict[str, str]) -> list[Row]:
         self.screen.ask("Two days later: what became of the three?")
         state = (await self.backdoor.post("/_simulator/advance", json={"days": DAYS})).raise_for_status().json()
@@ -220,7 +252,6 @@ class Day:
     async def reconcile(self, payments: list[Row]) -> None:
         """Each bank debit behind the payments, split until it adds up to the cent."""
         self.screen.ask("Which bank debit paid for them, and what else was in it?")
-        ours = {row["id"] for row in payments}
         require(all(row.get("funding_drawdown_request_id") for row in payments), "a payment was not funded.")
         for key in dict.fromkeys(row["funding_drawdown_request_id"] for row in payments):
             debit = (await self.call("get_single_finexio_drawdown_by_id", id=key))["result"]
@@ -230,7 +261,7 @@ class Day:
                 ("Supplier", "By", "Invoices", "Amount"),
                 [
                     (
-                        f"{row['supplier_name']}{' *' if row['id'] in ours else ''}",
+                        f"{row['supplier_name']}{' *' if _is_ours(row) else ''}",
                         row["payment_method"],
                         _numbers(row["invoices"]),
                         money(row["amount_cents"]),
@@ -282,10 +313,10 @@ class Day:
         journal = await self.journal()
         orders = sum(row["method"] == "POST" and row["path"].endswith("/batch/") for row in journal["requests"])
         created = sum(row["kind"] == "invoice.created" for row in journal["effects"])
-        require((orders, created) == (1, 3), f"Finexio's journal shows {orders} orders and {created} invoices.")
+        require((orders, created) == (2, 4), f"Finexio's journal shows {orders} orders and {created} invoices.")
         self.screen.tell(
             f"{self.calls} tool calls over stdio in {seconds:.1f} s. Finexio's own journal holds {orders} payment "
-            f"order with {created} invoices."
+            f"orders with {created} invoices: none was paid twice."
         )
         command = clients.installed_command()
         claude_code = next(config for config in clients.CLIENTS if config.name == "Claude Code")
@@ -331,7 +362,7 @@ def _invoices(buyer: Row, by_check: Row, by_bank: Row) -> list[Row]:
 
     def bill(number: int, supplier: Row, **amounts: int) -> Row:
         return {
-            "invoice_number": f"DEMO-{number}",
+            "invoice_number": f"{OURS}{number}",
             "invoice_date": today.isoformat(),
             "originating_counterparty_id": buyer["id"],
             "receiving_counterparty_id": supplier["id"],
@@ -344,6 +375,23 @@ def _invoices(buyer: Row, by_check: Row, by_bank: Row) -> list[Row]:
         bill(2, by_check, amount_cents=310_00),
         bill(3, by_bank, amount_cents=2_475_00),
     ]
+
+
+def _is_ours(payment: Row) -> bool:
+    return all(line["invoice_number"].startswith(OURS) for line in payment["invoices"])
+
+
+def _late_bill(buyer: Row, supplier: Row) -> Row:
+    """A fourth bill, of an amount of its own."""
+    today = date.today()  # noqa: DTZ011
+    return {
+        "invoice_number": f"{OURS}4",
+        "invoice_date": today.isoformat(),
+        "originating_counterparty_id": buyer["id"],
+        "receiving_counterparty_id": supplier["id"],
+        "payment_group_id": "DEMO-LATE",
+        "amount_cents": 87_50,
+    }
 
 
 def _net(invoice: Row) -> int:

@@ -85,18 +85,22 @@ async def client(base_url: str) -> AsyncGenerator[Client]:
     """An MCP client that has started our server as any host would: a command, an environment, stdio."""
     from mcp import Client, StdioServerParameters
 
-    environment = {
-        **_environment(),
-        "FINEXIO_ENVIRONMENT": "simulator",
-        "FINEXIO_BASE_URL": base_url,
-        "FINEXIO_USERNAME": USER,
-        "FINEXIO_PASSWORD": PASSWORD,
-        "FINEXIO_MCP_RATE": "0",
-        "FINEXIO_MCP_LOG_LEVEL": "error",
-    }
-    server = StdioServerParameters(command=sys.executable, args=["-m", "finexio_mcp"], env=environment)
-    async with Client(server) as client:
-        yield client
+    with tempfile.TemporaryDirectory(prefix="finexio-demo-", ignore_cleanup_errors=True) as state:
+        environment = {
+            **_environment(),
+            "FINEXIO_ENVIRONMENT": "simulator",
+            "FINEXIO_BASE_URL": base_url,
+            "FINEXIO_USERNAME": USER,
+            "FINEXIO_PASSWORD": PASSWORD,
+            "FINEXIO_MCP_RATE": "0",
+            "FINEXIO_MCP_LOG_LEVEL": "error",
+            # A ledger of its own, that may go with the demo.
+            "FINEXIO_MCP_LEDGER_URL": f"sqlite:///{state}/ledger.db",
+            "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1",
+        }
+        server = StdioServerParameters(command=sys.executable, args=["-m", "finexio_mcp"], env=environment)
+        async with Client(server) as client:
+            yield client
 
 
 @asynccontextmanager
