@@ -6,7 +6,9 @@ import asyncio
 import os
 import platform
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -17,7 +19,7 @@ from bench.driver import Era, Refused, child
 from bench.measure import Bench, Row
 from bench.report import table
 
-FIGURES = ("start", "record", "payment", "page", "batch", "flight", "walk", "size")
+FIGURES = ("start", "record", "payment", "page", "batch", "flight", "walk", "size", "ledger")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,11 +45,16 @@ def bench(rounds: int, only: tuple[str, ...], era: Era) -> None:
 
 
 async def _measure(names: tuple[str, ...], *, rounds: int, era: Era) -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="finexio-bench-") as state:
+        return await _measure_in(Path(state), names, rounds=rounds, era=era)
+
+
+async def _measure_in(state: Path, names: tuple[str, ...], *, rounds: int, era: Era) -> list[Row]:
     console = Console(stderr=True)
     async with child("bench.upstream", {}) as upstream, httpx2.AsyncClient(auth=("demo", "demo")) as http:
         assert upstream.stdout is not None
         base_url = (await upstream.stdout.readline()).decode().strip()
-        bench = Bench(base_url, http, era=era, rounds=rounds)
+        bench = Bench(base_url, http, era=era, rounds=rounds, state=state)
         found: list[Row] = []
         if "start" in names:
             with console.status("start"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import json
@@ -9,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -16,6 +18,7 @@ import httpx2
 
 from bench.driver import Driver, Era, child
 from bench.gauge import cpu_seconds, own_megabytes, resident_megabytes
+from bench.ledgers import Recording, fill
 from bench.peers import LIST_INVOICES, Ask, Direct, Peer, Served, Spent
 from bench.records import identifier, to_pay
 from bench.upstream import INVOICES, PAGES, PAYMENTS
@@ -27,6 +30,7 @@ IN_FLIGHT = 32
 FLIGHT_DELAY_MS, CONNECTIONS_DELAY_MS = 20, 150
 """An upstream that answers at once would never have more than a few calls to hold; the longer wait makes it all."""
 BATCH_ROWS = 500
+FULL_ROWS = 100_000
 MOST_WALKS = 3
 """A walk takes long enough to be told apart in few rounds."""
 
@@ -70,22 +74,25 @@ class Bench:
         base_url: The upstream.
         era: The protocol that the servers are spoken to in.
         rounds: How often each peer has its turn.
+        state: A directory of this run, for ledgers.
     """
 
-    def __init__(self, base_url: str, http: httpx2.AsyncClient, *, era: Era, rounds: int) -> None:
+    def __init__(self, base_url: str, http: httpx2.AsyncClient, *, era: Era, rounds: int, state: Path) -> None:
         self._base_url, self._http = base_url, http
         self._era: Era = era
         self._rounds = rounds
+        self._state = state
+        ours = {
+            "FINEXIO_ENVIRONMENT": "simulator",
+            "FINEXIO_BASE_URL": base_url,
+            "FINEXIO_MCP_RATE": "0",
+            "FINEXIO_MCP_LOG_LEVEL": "error",
+            "FINEXIO_MCP_LEDGER_URL": f"sqlite:///{state}/ours.db",
+            "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1",
+        }
         self._commands = {
-            "ours": (
-                "finexio_mcp",
-                {
-                    "FINEXIO_ENVIRONMENT": "simulator",
-                    "FINEXIO_BASE_URL": base_url,
-                    "FINEXIO_MCP_RATE": "0",
-                    "FINEXIO_MCP_LOG_LEVEL": "error",
-                },
-            ),
+            "ours": ("finexio_mcp", ours),
+            "full": ("finexio_mcp", {**ours, "FINEXIO_MCP_LEDGER_URL": f"sqlite:///{state}/full.db"}),
             "bare": ("bench.bare", {"FINEXIO_BASE_URL": base_url}),
         }
         self._ours: Served
@@ -102,6 +109,7 @@ class Bench:
             "flight": self.flight,
             "walk": self.walk,
             "size": self.size,
+            "ledger": self.ledger,
         }
 
     @contextlib.asynccontextmanager
@@ -238,6 +246,23 @@ class Bench:
         sizes[2].add("direct", (await self._http.post(f"{self._base_url}{batch.target}", json=batch.rows)).text)
         return [whole, *(row for size in sizes for row in size.rows)]
 
+    async def ledger(self) -> list[Row]:
+        """What recording costs: by itself, as part of one write, and at a start beside a ledger that is full."""
+        alone = Recording(self._state, self._run)
+        rows = [Row(f"ledger alone: claim, send, settle {count}", "ms") for count in (1, BATCH_ROWS)]
+        for _ in range(self._rounds):
+            for row, count in zip(rows, (1, BATCH_ROWS), strict=True):
+                row.add("ours", alone.record(count) * 1000)
+        rows += await self._calls("one-invoice batch", lambda: [self._new_batch(1) for _ in range(4)], bound="")
+        await asyncio.to_thread(fill, self._state / "full.db", self._base_url, FULL_ROWS)
+        started = Row(f"start beside {FULL_ROWS:,} submissions", "ms", "1.10")
+        for turn in range(self._rounds + 1):
+            for name, kept in (("full", "ours"), ("bare", "bare"))[:: -1 if turn % 2 else 1]:
+                took = (await self._start(name))[0]
+                if turn:
+                    started.add(kept, took)
+        return [*rows, started]
+
     # Means -------------------------------------------------------------------
 
     async def _calls(self, figure: str, asks: Callable[[], list[Ask]], *, bound: str, width: int = 1) -> list[Row]:
@@ -253,8 +278,8 @@ class Bench:
                 rows[1].add(name, mean(part.cpu_seconds for part in parts) * 1000)
         return rows
 
-    def _new_batch(self) -> Ask:
-        rows = to_pay(self._run, next(self._submitted), BATCH_ROWS)
+    def _new_batch(self, count: int = BATCH_ROWS) -> Ask:
+        rows = to_pay(self._run, next(self._submitted), count)
         return Ask(CREATE_INVOICES, {"invoices": rows}, "/invoices/batch/", rows)
 
     async def _stats(self, name: str) -> float:

@@ -55,7 +55,7 @@ def to_pay(run: str, first: int, count: int) -> list[dict[str, Any]]:
     return [
         {
             "invoice_number": f"{run}{first + index:08}",
-            "amount_cents": 1_000 + index,
+            "amount_cents": 1_000 + first + index,
             "currency": "USD",
             "invoice_date": date.today().isoformat(),  # noqa: DTZ011
             "originating_counterparty_id": identifier("buyer", 0),

@@ -35,7 +35,9 @@ def table(rows: Sequence[Row], title: str) -> Table:
 
 
 def _ratio(row: Row) -> tuple[str, str]:
-    pairs = zip(row.values.get("ours", []), row.values.get("bare", []), strict=True)
+    ours, bare = row.values.get("ours", []), row.values.get("bare", [])
+    # The ledger has no counterpart.
+    pairs = zip(ours, bare, strict=True) if bare else ()
     ratios = [ours / bare for ours, bare in pairs if bare > 0]
     if not ratios or math.isnan(median(ratios)):
         return "", ""
