@@ -173,6 +173,7 @@ class Book:
 
         self._key = prepare(self.place, self._settings)
         store = open_store(self.place, owner=self.owner, now=self._now)
+        store.recognise_key(self._key)
         head = store.head()
         logger.info("ledger open, head %s", head, extra={"head": head})
         return store

@@ -144,6 +144,8 @@ HEAD: Final = Table(
     _word("ledger_id"),
     _whole("seq"),
     _word("hash"),
+    # By what the key of the digests is known again; written at the first use of the ledger.
+    _word("key_check", null=True),
     sqlite_strict=True,
 )
 
@@ -216,7 +218,8 @@ _REFUSED: Final = (
         "head",
         "fixed",
         "UPDATE",
-        "OLD.id <> NEW.id OR OLD.version <> NEW.version OR OLD.ledger_id <> NEW.ledger_id OR OLD.seq > NEW.seq",
+        "OLD.id <> NEW.id OR OLD.version <> NEW.version OR OLD.ledger_id <> NEW.ledger_id OR OLD.seq > NEW.seq "
+        "OR OLD.key_check <> NEW.key_check",
     ),
 )
 """Table, name, statement, and the condition under which it is refused; none: always."""

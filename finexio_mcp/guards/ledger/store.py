@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -189,6 +190,24 @@ class Store:
                 self._check_file(connection)
             else:
                 self._check_server(connection)
+
+    def recognise_key(self, key: bytes) -> None:
+        """See that this is the key that the ledger was begun with; another would not recognise what was changed.
+
+        Raises:
+            Unusable: It is another one.
+        """
+        with self._reading() as connection:
+            head = connection.execute(select(HEAD)).mappings().one()
+        told = hmac.new(key, head["ledger_id"].encode(), "sha256").hexdigest()
+        if head["key_check"] is None:
+            with self._writing() as writing:
+                writing.connection.execute(update(HEAD).where(HEAD.c.key_check.is_(None)).values(key_check=told))
+                known = writing.connection.execute(select(HEAD.c.key_check)).scalar_one()
+        else:
+            known = head["key_check"]
+        if not hmac.compare_digest(known, told):
+            raise Unusable("wrong_key")
 
     def close(self) -> None:
         """Let go of connections."""

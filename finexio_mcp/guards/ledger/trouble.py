@@ -73,7 +73,8 @@ ADVICE: Mapping[Kind, str] = {
         "it is certain that nothing sent through it is unsettled, remove the key too: the next write starts afresh."
     ),
     "wrong_key": (
-        "The key is not one that can be used. Restore the one that the ledger was started with; a new one would not "
+        "The key is not the one that belongs to this ledger, or none that can be used. Restore the one that the ledger "
+        "was started with (with PostgreSQL the same FINEXIO_MCP_STATE_KEY on every host); another one would not "
         "recognise what was submitted."
     ),
     "replaced": (

@@ -1179,3 +1179,21 @@ def test_a_first_start_ends_with_a_ledger_and_its_key(tmp_path: Path, monkeypatc
     with pytest.raises(Unusable) as caught:
         prepare(place, settings)
     assert caught.value.kind == "missing_file"
+
+
+# The key ----------------------------------------------------------------------------
+
+
+def test_a_ledger_knows_its_key_again(ledger: Ledger) -> None:
+    """Ours: two hosts with different keys would not recognise each other's changes."""
+    ledger.store("first").recognise_key(b"k" * 32)
+
+    ledger.store("second").recognise_key(b"k" * 32)
+    with pytest.raises(Unusable) as caught:
+        ledger.store("third").recognise_key(b"x" * 32)
+
+    assert caught.value.kind == "wrong_key"
+    fresh = Ledger(ledger.url).engine
+    with pytest.raises(Exception, match="head_fixed"), fresh.begin() as connection:
+        connection.execute(text("UPDATE head SET key_check = 'another'"))
+    fresh.dispose()
