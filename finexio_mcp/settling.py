@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import anyio
 import anyio.to_thread
@@ -68,12 +69,13 @@ class Settler:
     async def look(self, rows: Iterable[Submission]) -> list[Submission]:
         """Look rows in doubt up now; gives them as they then stand."""
         rows = list(rows)
-        if doubtful := [row.id for row in rows if row.state is State.IN_DOUBT]:
-            await self._settle(await self._book.begin_look(lease_ms=LOOK_LEASE_MS, ids=doubtful))
+        doubtful = [row.id for row in rows if row.state is State.IN_DOUBT]
+        taken = await self._book.begin_look(lease_ms=LOOK_LEASE_MS, ids=doubtful) if doubtful else []
+        found_twice = await self._settle(taken)
         fresh = {
             row.id: row for op_id in dict.fromkeys(row.op_id for row in rows) for row in await self._book.get(op_id)
         }
-        return [fresh[row.id] for row in rows]
+        return [found_twice.get(row.id, fresh[row.id]) for row in rows]
 
     async def findings(self, rows: Sequence[Submission]) -> dict[int, Finding]:
         """What Finexio shows of rows, whatever their state; nothing is recorded."""
@@ -84,17 +86,21 @@ class Settler:
             )
         return await self._reader.look(rows, until=self._client.deadline(LOOK_SECONDS))
 
-    async def _settle(self, taken: list[Submission]) -> None:
+    async def _settle(self, taken: list[Submission]) -> dict[int, Submission]:
+        """Look up rows that were taken for it; gives those, by id, that are there although they were given up."""
         if not taken:
-            return
+            return {}
         begun_ms = await self._book.now_ms()
         findings = await self.findings(taken)
         now_ms = await self._book.now_ms()
         looks = {row.id: self._next_step(row, findings[row.id], begun_ms, now_ms) for row in taken}
+        found_twice: dict[int, Submission] = {}
         for row in await self._book.end_look(looks):
-            if row.state is State.ABSENT and findings[row.id].verdict in {"found", "other"}:
+            finding = findings[row.id]
+            if row.state is State.ABSENT and finding.verdict in {"found", "other"}:
                 # It was given up meanwhile and submitted anew: two are there now, and only a person can mend that.
                 logger.error("%s is at Finexio although it was given up and submitted again", row.op_id)
+                found_twice[row.id] = replace(row, state=State.CONFLICT, finexio_id=finding.finexio_id)
             logger.info(
                 "%s row %d: %s after look %d",
                 row.op_id,
@@ -103,6 +109,7 @@ class Settler:
                 row.looks,
                 extra={"op_id": row.op_id, "outcome": str(row.state)},
             )
+        return found_twice
 
     def _next_step(self, row: Submission, finding: Finding, begun_ms: int, now_ms: int) -> Look:
         settings = self._settings

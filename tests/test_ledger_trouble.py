@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 from sqlalchemy import Engine, event
 
-from finexio_mcp.guards.ledger import place
+from finexio_mcp.guards.ledger import engines, place
 from finexio_mcp.simulator import Fault
 from tests.calls import (
     CREATE_WEBHOOK,
@@ -37,6 +37,12 @@ UNRECORDED = "The ledger could not record this outcome"
 def desk() -> Generator[Desk]:
     with quick_directory() as directory:
         yield Desk(directory / "ledger.db")
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a lock that nobody lets go of learns nothing in five seconds that it does not in a quarter."""
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.25)
 
 
 # Breaking it -----------------------------------------------------------------------

@@ -15,14 +15,13 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from finexio_mcp.guards.ledger.trouble import Unusable
 
-BUSY_SECONDS: Final = 5
+BUSY_SECONDS = 5.0
+"""How long a writer waits for another."""
 WRITES: Final = "ledger_writes"
 """The execution option of connections whose transactions write."""
 
-_BUSY_TIMEOUT: Final = f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}"
 # With a rollback journal, only EXTRA also makes the journal's removal durable, and that is the commit.
 _PRAGMAS: Final = (
-    _BUSY_TIMEOUT,
     "PRAGMA synchronous = EXTRA",
     "PRAGMA fullfsync = ON",
     "PRAGMA foreign_keys = ON",
@@ -141,7 +140,7 @@ def _begin_writing(connection: sqlite3.Connection) -> None:
             time.sleep((1 + secrets.randbelow(10)) / 1000)
         else:
             break
-    connection.execute(_BUSY_TIMEOUT)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
 
 def _postgresql(url: URL) -> Engine:

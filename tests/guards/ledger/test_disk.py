@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from finexio_mcp.guards.ledger import engines
 from finexio_mcp.guards.ledger.engines import open_file
 from finexio_mcp.guards.ledger.place import Place, locate, prepare, volatile_reason
 from finexio_mcp.guards.ledger.rows import Claim, Outcome
@@ -598,8 +599,11 @@ def held(file: Path) -> Generator[None]:
             holder.stdin.close()
 
 
-def test_a_ledger_that_another_process_holds_is_locked_and_then_goes_on(disk: Disk) -> None:
+def test_a_ledger_that_another_process_holds_is_locked_and_then_goes_on(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ours: nothing is sent meanwhile."""
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.25)
     hasty = patient(disk, "busy_timeout = 10")
 
     assert while_broken(hasty, held(disk.file)) == [["locked"] * 3, [FINE, "locked"], *MENDED]
