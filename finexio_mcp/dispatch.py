@@ -261,6 +261,8 @@ def _internal(error: Exception) -> FinexioError:
 def _log(tool: ToolSpec, envelope: Envelope, op_id: str | None, seconds: float) -> None:
     status: WriteStatus | str = envelope.content.get("status", "ok")
     outcome = envelope.content["error"]["code"] if "error" in envelope.content else status
+    # A repeated call is answered for the one that the ledger knows.
+    op_id = envelope.content.get("op_id", op_id)
     logger.info(
         "%s %s%s %.0f ms",
         tool.name,

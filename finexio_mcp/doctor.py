@@ -448,6 +448,9 @@ def _print(checks: list[Check], ready: dict[str, dict[str, str]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for overflow in ("ignore", "ignore", "fold"):
+        # A path that is cut short cannot be copied.
+        table.add_column(overflow=overflow)
     for check in checks:
         table.add_row(Text(check.state, style=COLOURS[check.state]), check.name, Text(check.says))
         if check.do:

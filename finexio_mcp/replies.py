@@ -42,6 +42,7 @@ FOUND = "Finexio's answer did not show it, so Finexio was asked, and the invoice
 CHANGED = "Done: Finexio's answer was lost, so Finexio was asked, and the change is there."
 RUNNING = "Being submitted. Do not submit it again in any other form; repeat this exact call later to see the outcome."
 EARLIER = "Submitted earlier ({when}); nothing was sent now."
+SAID = "That Finexio has it is what a person recorded."
 EXTRA = "Finexio's answer also shows invoices that were not in this call; they are left out."
 NOT_SHOWN = "Finexio's answer could not be shown; the operator finds the cause in the log."
 UNRECORDED = (
@@ -69,8 +70,8 @@ DIFFERS = (
     "A person must decide; do not change the number to get around this."
 )
 CONFLICT = (
-    "Finexio has this invoice number with another content than was sent from here, or has it after it was given up. A "
-    "person must look and settle it with `finexio-mcp ledger resolve`; do not submit it again in any form."
+    "Finexio has this with another content than was sent from here, or has it after it was given up. A person must "
+    "look and settle it with `finexio-mcp ledger resolve`; do not submit it again in any form."
 )
 MIXED = (
     "Nothing was sent: some of these invoices were submitted before, as `result` shows. Leave these out and send the "
@@ -93,7 +94,7 @@ NEAR_OPEN = (
 )
 NEAR_REFUSED = (
     "Nothing was sent: this looks like an invoice of the same supplier that was submitted before. If the user says "
-    "that it is another one, give that one's id as not_a_duplicate_of in the row."
+    "that it is another one, give the id of the newest that is named as not_a_duplicate_of in the row."
 )
 NEAR_NOTICE = (
     "{number} looks like {earlier} ({id}), submitted {when}: {why}. If it is the same bill, tell the user: it may be "
@@ -126,10 +127,9 @@ class Reply:
     def bare(self) -> Reply:
         """The same without anything that Finexio said."""
         rows = None if self.rows is None else [_few(row) for row in self.rows]
-        error = None if self.error is None else _failure_of(self.written.status)
-        if error is not None and self.error is not None:
-            error.status, error.may_have_happened = self.written.status, self.error.may_have_happened
-        return replace(self, record=None, rows=rows, notices=[NOT_SHOWN], error=error)
+        if self.error is not None:
+            self.error.problems = ()
+        return replace(self, record=None, rows=rows, notices=[NOT_SHOWN])
 
     def seal(self, outlet: Outlet, *, notices: Sequence[str] = ()) -> Envelope:
         """Make it an envelope, with what else the caller should hear."""
@@ -244,6 +244,8 @@ def _sentences(rows: Sequence[Submission], statuses: Sequence[WriteStatus], *, r
         told.append(FOUND)
     if earlier := [row for row, status in zip(rows, statuses, strict=True) if status == "already_submitted"]:
         told.append(EARLIER.format(when=moment(min(row.claimed_at_ms for row in earlier))))
+        if any(row.by_operator for row in earlier):
+            told.append(SAID)
     if "in_progress" in statuses and not refused:
         told.append(RUNNING)
     return told
@@ -377,15 +379,23 @@ def _id_of(row: Submission | None) -> Row:
 def _why_mixed(claim: Claim, standing: Collection[WriteStatus]) -> FinexioError:
     if claim.differing:
         named = [
-            Problem(f"invoices[{at}]", f"was submitted {moment(claim.known[at].claimed_at_ms)}")
-            for at in sorted(claim.differing)
+            Problem(f"invoices[{at}]", f"was submitted {_before(claim.known[at])}") for at in sorted(claim.differing)
         ]
         return Conflict(DIFFERS, problems=named)
     if "conflict" in standing:
         return Conflict(CONFLICT)
+    if "in_doubt" in standing:
+        return OutcomeUnknown(MIXED)
     if set(standing) == {"not_executed"}:
         return NotExecuted(ABSENT)
     return NotExecuted(MIXED_RUNNING if "in_progress" in standing else MIXED)
+
+
+def _before(row: Submission) -> str:
+    """What was submitted earlier, for whoever decides."""
+    invoice = row.invoice
+    what = f" as {invoice.amount_cents} cents of {invoice.invoice_date}" if invoice else ""
+    return f"{moment(row.claimed_at_ms)}{what} ({row.op_id})"
 
 
 def refuse_near(claim: Claim) -> RefusedByPolicy:

@@ -166,7 +166,7 @@ class Settler:
             if self._recovered:
                 return
             peeked = await anyio.to_thread.run_sync(self._book.peek)
-            if peeked is not None:
+            if peeked is not None and peeked.head:
                 logger.info("ledger head %s", peeked.head, extra={"head": peeked.head})
             if self._book.place.memory or (peeked is None and self._book.place.file is not None):
                 self._recovered = True

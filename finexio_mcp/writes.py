@@ -193,7 +193,9 @@ class Writes:
         self, tool: ToolSpec, checked: Checked, op_id: str, until: float, answer_by: float
     ) -> _Job | Reply:
         wanted = wanted_invoices(checked.wire, checked.local, self._scope)
-        if self._settings.duplicates == "refuse" and (alike := alike_within(wanted)):
+        alike = alike_within(wanted) if self._settings.duplicates == "refuse" else []
+        if alike and await self._book.recall(wanted[0], effect="pay", rules=self._rules(tool)) is None:
+            # One that was submitted before, row by row, is answered like any other.
             raise refuse_alike(alike)
         claimed = await self._claim(tool, checked, checked.wire, wanted, op_id, until)
         refusals: list[str] = []

@@ -406,3 +406,27 @@ async def test_the_limit_holds_after_a_restart(desk: Desk) -> None:
 
     assert over["status"] == "refused_by_policy"
     assert len(changes(desk.sim)) == 1
+
+
+async def test_equal_monthly_bills_pass_one_by_one_each_with_the_one_before(desk: Desk) -> None:
+    """Ours: the newest that is named rules out all before it, or a third one could never be paid."""
+    async with desk.open(FINEXIO_MCP_DUPLICATES="refuse") as client:
+        first = await pay(client, invoice("SC-A", 50_00))
+        second = await pay(client, invoice("SC-B", 50_00, not_a_duplicate_of=first["result"][0]["id"]))
+        of_the_oldest = await pay(client, invoice("SC-C", 50_00, not_a_duplicate_of=first["result"][0]["id"]))
+        third = await pay(client, invoice("SC-C", 50_00, not_a_duplicate_of=second["result"][0]["id"]))
+
+    assert of_the_oldest["status"] == "refused_by_policy"
+    assert "the newest" in of_the_oldest["error"]["message"]
+    assert [content["status"] for content in (first, second, third)] == ["confirmed"] * 3
+
+
+async def test_a_batch_of_bills_that_look_alike_is_answered_when_it_was_paid_before(desk: Desk) -> None:
+    """Ours: a repeated call is answered; only what would be submitted is held to the rule."""
+    rows = invoice("SC-A", 50_00), invoice("SC-B", 50_00)
+    async with desk.open() as client:
+        paid_before = await pay(client, *rows)
+    async with desk.open(FINEXIO_MCP_DUPLICATES="refuse") as client:
+        again = await pay(client, *rows)
+
+    assert (paid_before["status"], again["status"]) == ("confirmed", "already_submitted")

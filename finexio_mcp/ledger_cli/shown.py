@@ -98,7 +98,7 @@ class Shown:
             return f"Left behind by a process that ended; {NEXT_SEEN_TO}."
         match row.state:
             case State.INTENDED | State.SENT:
-                return f"Its process is at it, until {moment(row.lease_until_ms)} at the latest."
+                return f"Its process is at it until {moment(row.lease_until_ms)}, or has ended; then it is looked up."
             case State.IN_DOUBT if row.next_look_at_ms is not None:
                 due = max(row.next_look_at_ms, row.lease_until_ms)
                 return f"A server that runs asks Finexio again at {moment(due)}, or then as soon as one is started."

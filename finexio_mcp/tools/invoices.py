@@ -188,8 +188,15 @@ class GetInvoice(ReadArguments):
 
 def _explain_duplicate(error: FinexioError, arguments: dict[str, Any]) -> str | None:
     del arguments
-    if isinstance(error, Rejected) and not any(problem.field for problem in error.problems):
+    if not isinstance(error, Rejected):
+        return None
+    if not any(problem.field for problem in error.problems):
         return "An invoice with one of these numbers may already exist there."
+    if any(problem.field.endswith("invoice_number") for problem in error.problems):
+        return (
+            "If a number was submitted before, by whatever way, that bill may be paid: look for it, and do not change "
+            "the number to get around this."
+        )
     return None
 
 

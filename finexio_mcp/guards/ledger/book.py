@@ -171,9 +171,12 @@ class Book:
     def _open(self) -> Store:
         from finexio_mcp.guards.ledger.store import open_store
 
+        began = self._never_written()
         self._key = prepare(self.place, self._settings)
         store = open_store(self.place, owner=self.owner, now=self._now)
         store.recognise_key(self._key)
+        if began:
+            logger.warning("a new, empty ledger was begun; if there was one before, stop and restore it")
         head = store.head()
         logger.info("ledger open, head %s", head, extra={"head": head})
         return store

@@ -53,8 +53,18 @@ def is_near(earlier: Submission, want: Wanted, rules: Rules) -> bool:
         return False
     if earlier.state is not State.CONFIRMED:
         return True
-    known_as_other = earlier.finexio_id is not None and earlier.finexio_id == want.not_a_duplicate_of
-    return rules.duplicates != "off" and not known_as_other
+    return rules.duplicates != "off"
+
+
+def unknown_to_caller(nears: Iterable[Near], want: Wanted) -> list[Near]:
+    """Without those that the caller has ruled out: the one that is named, and all that came before it."""
+    nears = list(nears)
+    named = max((near.earlier.id for near in nears if _is_named(near, want)), default=0)
+    return [near for near in nears if near.earlier.state is not State.CONFIRMED or near.earlier.id > named]
+
+
+def _is_named(near: Near, want: Wanted) -> bool:
+    return near.earlier.finexio_id is not None and near.earlier.finexio_id == want.not_a_duplicate_of
 
 
 def refuses(near: Near, rules: Rules) -> bool:

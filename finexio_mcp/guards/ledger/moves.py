@@ -60,9 +60,11 @@ def looked(row: Submission, look: Look, now_ms: int) -> Submission:
 
 
 def found_late(row: Submission, outcome: Outcome, now_ms: int) -> Submission:
+    # Whoever gave an invoice up may have paid it by other means since; a change has no such other half.
+    known = row.effect == "write" and outcome.state is State.CONFIRMED
     return moved(
         row,
-        State.CONFLICT,
+        State.CONFIRMED if known else State.CONFLICT,
         "found_late",
         now_ms,
         http_status=outcome.http_status,

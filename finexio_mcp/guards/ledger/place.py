@@ -369,8 +369,8 @@ def _no_link(path: Path) -> Unusable:
 def _missing_file(file: Path, key_file: Path) -> str:
     return (
         f"The ledger was removed: {file} is gone, its key {key_file.name} is there. Restore it from a backup. Only if "
-        f"it is certain that nothing sent through it is unsettled, remove {key_file.name} too: the next write starts "
-        "afresh."
+        f"it is certain that nothing sent through it is in doubt, and that no call is repeated, remove {key_file.name} "
+        "too: the next write starts afresh and knows nothing of what was paid."
     )
 
 

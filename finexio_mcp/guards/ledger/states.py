@@ -36,7 +36,7 @@ MOVES: Mapping[State, frozenset[State]] = {
     State.CONFLICT: frozenset({State.CONFIRMED, State.ABSENT}),
     State.CONFIRMED: frozenset(),
     State.REJECTED: frozenset(),
-    State.ABSENT: frozenset({State.CONFLICT}),
+    State.ABSENT: frozenset({State.CONFIRMED, State.CONFLICT}),
 }
 """The database holds the same list and refuses every other move. Out of `conflict` only a person's word leads; out
 of `absent` only proof that it was there after all."""

@@ -702,8 +702,10 @@ class Store:
                         found.setdefault(position, {}).setdefault(earlier.id, near)
         return tuple(
             near
-            for _, nears in sorted(found.items())
-            for near in sorted(nears.values(), key=likeness.urgency)[:MAX_NEAR]
+            for position, nears in sorted(found.items())
+            for near in sorted(likeness.unknown_to_caller(nears.values(), wanted[position]), key=likeness.urgency)[
+                :MAX_NEAR
+            ]
         )
 
     def _day_cents(

@@ -70,7 +70,8 @@ ADVICE: Mapping[Kind, str] = {
     ),
     "missing_file": (
         "The ledger was removed: its key `ledger.key` is there, the ledger is not. Restore it from a backup. Only if "
-        "it is certain that nothing sent through it is unsettled, remove the key too: the next write starts afresh."
+        "it is certain that nothing sent through it is in doubt, and that no call is repeated, remove the key too: the "
+        "next write starts afresh and knows nothing of what was paid."
     ),
     "wrong_key": (
         "The key is not the one that belongs to this ledger, or none that can be used. Restore the one that the ledger "
