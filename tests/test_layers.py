@@ -189,3 +189,11 @@ def test_a_start_loads_only_what_a_list_of_tools_needs() -> None:
     assert ours == {"finexio_mcp", "finexio_mcp.cli", "finexio_mcp.settings"}
     assert of_the_command & {"mcp", "httpx2", "rich", "sqlalchemy"} == set()
     assert of_the_server & {"rich", "sqlalchemy", *(f"finexio_mcp.{name}" for name in FOR_CALLS)} == set()
+
+
+def test_calls_load_no_database_before_the_first_write() -> None:
+    """Ours: who only reads does not pay for the ledger."""
+    code = "import sys, finexio_mcp.dispatch; print('sqlalchemy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.strip() == "False"
