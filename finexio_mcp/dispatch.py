@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,6 +29,7 @@ from finexio_mcp.errors import (
 from finexio_mcp.guards.ledger.book import Book
 from finexio_mcp.guards.masking import Mask
 from finexio_mcp.guards.policy import enforce
+from finexio_mcp.logs import log_fault
 from finexio_mcp.paging import Page, PageGone, Slice, entry_key, read, read_array, row_key
 from finexio_mcp.records import rows_of, single
 from finexio_mcp.settings import Settings
@@ -252,9 +252,8 @@ def _with_way_out(tool: ToolSpec, error: FinexioError, checked: Checked) -> Fine
 
 
 def _internal(error: Exception) -> FinexioError:
-    """A fault of ours. The message of a foreign exception may hold anything, so only its kind and place are logged."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("internal error: %s\n%s", type(error).__name__, where)
+    """A fault of ours, told without its words."""
+    log_fault(logger, error)
     return Internal("Something went wrong in this server; nothing was sent. The operator finds the cause in the log.")
 
 

@@ -15,6 +15,12 @@ OURS = "finexio_mcp"
 EXTRAS = ("tool", "outcome", "op_id", "duration_ms")
 
 
+def log_fault(logger: logging.Logger, error: Exception) -> None:
+    """Log a mistake of ours. The message of a foreign exception may hold anything, so only its kind and place are."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("internal error: %s\n%s", type(error).__name__, where)
+
+
 def _message(record: logging.LogRecord) -> str:
     """Libraries put requests, URLs and whole messages into theirs, so of those only the template is kept."""
     if record.name.split(".")[0] == OURS:

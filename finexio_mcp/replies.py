@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from finexio_mcp.envelope import Envelope, Outlet, Written
@@ -18,7 +17,7 @@ from finexio_mcp.errors import (
     Rejected,
     WriteStatus,
 )
-from finexio_mcp.guards.ledger.rows import Claim, Near, Submission, Wanted
+from finexio_mcp.guards.ledger.rows import Claim, Near, Submission, Wanted, moment
 from finexio_mcp.guards.ledger.states import OPEN, State
 from finexio_mcp.settings import NAMES
 from finexio_mcp.tools.spec import ToolSpec
@@ -139,11 +138,6 @@ class Reply:
         if self.rows is not None:
             return outlet.batch(self.tool.record, self.rows, arguments=arguments, written=self.written, notices=notices)
         return outlet.record(self.tool.record, self.record, arguments=arguments, written=self.written, notices=notices)
-
-
-def moment(ms: int) -> str:
-    """A time of the ledger, for people."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 MEANS: Mapping[State, WriteStatus] = {

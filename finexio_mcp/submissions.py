@@ -8,9 +8,8 @@ from typing import Any
 
 from finexio_mcp.errors import NotFound
 from finexio_mcp.guards.ledger.book import Book
-from finexio_mcp.guards.ledger.rows import Event, Submission
+from finexio_mcp.guards.ledger.rows import Event, Submission, moment
 from finexio_mcp.guards.ledger.states import State
-from finexio_mcp.replies import moment
 
 Row = dict[str, Any]
 

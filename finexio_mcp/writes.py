@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from finexio_mcp.guards.ledger.book import Book
 from finexio_mcp.guards.ledger.rows import Claim, Outcome, Rules, Submission, Wanted
 from finexio_mcp.guards.ledger.states import Effect as LedgerEffect
 from finexio_mcp.guards.ledger.states import State
+from finexio_mcp.logs import log_fault
 from finexio_mcp.readback import Finding
 from finexio_mcp.records import id_of, rows_of, single
 from finexio_mcp.replies import (
@@ -68,6 +69,7 @@ class _Job:
     checked: Checked
     arguments: dict[str, Any]
     request: Request
+    wanted: Sequence[Wanted]
     claim: Claim
     op_id: str
     until: float
@@ -154,7 +156,7 @@ class Writes:
             return reply.seal(self._outlet, notices=news)
         except Exception as error:
             # What happened is known, and is told even where Finexio's own words cannot be.
-            _log_fault(error)
+            log_fault(logger, error)
             return reply.bare().seal(self._outlet, notices=news)
 
     async def drain(self) -> None:
@@ -238,7 +240,7 @@ class Writes:
                 wanted, op_id=op_id, tool=tool.name, effect=_effect(tool), rules=self._rules(tool)
             )
             if claimed.rows:
-                claimed = self._begin(_Job(tool, checked, arguments, request, claimed, op_id, until))
+                claimed = self._begin(_Job(tool, checked, arguments, request, wanted, claimed, op_id, until))
         assert claimed is not None, "a shield swallows nothing"  # noqa: S101
         return claimed
 
@@ -308,19 +310,28 @@ class Writes:
         """Look up what is in doubt among rows now, and go on with it in the background."""
         if not any(row.state is State.IN_DOUBT for row in rows):
             return rows
-        with anyio.CancelScope() as scope:
-            self._looks.add(scope)
+        with self._until_drained():
             try:
-                if not self._draining:
-                    rows = await self._settler.look(rows)
+                rows = await self._settler.look(rows)
             except Exception as error:
                 # They are recorded as they are, and that is what there is to tell.
                 if not isinstance(error, FinexioError):
-                    _log_fault(error)
+                    log_fault(logger, error)
             finally:
-                self._looks.discard(scope)
                 self._settler.watch()
         return rows
+
+    @contextlib.contextmanager
+    def _until_drained(self) -> Generator[None]:
+        """What is cut short when the server leaves."""
+        with anyio.CancelScope() as scope:
+            self._looks.add(scope)
+            if self._draining:
+                scope.cancel()
+            try:
+                yield
+            finally:
+                self._looks.discard(scope)
 
     # On its way ------------------------------------------------------------------
 
@@ -347,7 +358,7 @@ class Writes:
         except LedgerUnavailable as error:
             job.answer(self._reply_unrecorded(job, error))
         except Exception as error:
-            _log_fault(error)
+            log_fault(logger, error)
             job.answer(self._reply_unrecorded(job, error))
         finally:
             job.answered.set()
@@ -372,7 +383,7 @@ class Writes:
             except FinexioError as error:
                 return None, error
             except Exception as error:
-                _log_fault(error)
+                log_fault(logger, error)
                 return None, error
             return answer, None
         return None, NotExecuted("The call was cancelled before anything was sent.")
@@ -479,7 +490,7 @@ class Writes:
             await self._recheck_later(job, error)
         except Exception as fault:
             # Its rows stay as sent until their lease ends, and are then looked up like any other.
-            _log_fault(fault)
+            log_fault(logger, fault)
             self._settler.watch()
 
     async def _recheck_later(self, job: _Job, error: Exception | None) -> None:
@@ -490,12 +501,8 @@ class Writes:
         """Move the rows that are still `sent` by what Finexio shows of them."""
         waiting = [row for row in rows if row.state is State.SENT]
         findings: dict[int, Finding] = {}
-        with anyio.CancelScope() as scope:
-            self._looks.add(scope)
-            try:
-                findings = await self._settler.findings(waiting) if waiting and not self._draining else {}
-            finally:
-                self._looks.discard(scope)
+        with self._until_drained():
+            findings = await self._settler.findings(waiting) if waiting else {}
         outcomes = {row.position: _after_look(findings[row.id], final=final) for row in waiting if row.id in findings}
         return await self._book.settle(job.op_id, {at: outcome for at, outcome in outcomes.items() if outcome})
 
@@ -520,8 +527,7 @@ class Writes:
         """Invoices that were submitted, and look like others."""
         if self._settings.duplicates == "off":
             return []
-        alike = alike_within(wanted_invoices(job.checked.wire, job.checked.local, self._scope))
-        return [*warn_near(job.claim), *warn_alike(alike)]
+        return [*warn_near(job.claim), *warn_alike(alike_within(job.wanted))]
 
     def _reply_unsent(self, job: _Job, error: Exception | None) -> Reply:
         """Nothing left, so the rows of a batch have no more to tell than that."""
@@ -621,9 +627,3 @@ def _copy(error: Exception | None) -> Exception | None:
     if not isinstance(error, Rejected):
         return error
     return Rejected(error.message, problems=error.problems, http_status=error.http_status)
-
-
-def _log_fault(error: Exception) -> None:
-    """A foreign exception's message may hold anything, so only its kind and place are logged."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("internal error: %s\n%s", type(error).__name__, where)

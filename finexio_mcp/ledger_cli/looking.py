@@ -107,7 +107,6 @@ def _find(
 ) -> Iterator[Submission]:
     """All that there are, page by page."""
     # Ids are kept in small letters, since their case means nothing.
-    supplier = supplier.casefold() if supplier is not None else None
     before_id: int | None = None
     while limit is None or limit > 0:
         size = PAGE if limit is None else min(limit, PAGE)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.ledger.moves import is_left_behind
-from finexio_mcp.guards.ledger.rows import Reason, Submission
+from finexio_mcp.guards.ledger.rows import Reason, Submission, moment
 from finexio_mcp.guards.ledger.states import State
 
 MAX_SHOWN_CHARS = 200
@@ -175,11 +174,6 @@ def plain(text: str, limit: int = MAX_SHOWN_CHARS) -> str:
     return clean(text, limit=limit, single_line=True)
 
 
-def moment(ms: int) -> str:
-    """A time of the ledger, in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def moment_or_none(ms: int | None) -> str | None:
-    """The same, where there may be none."""
+    """A time of the ledger, where there may be none."""
     return moment(ms) if ms is not None else None

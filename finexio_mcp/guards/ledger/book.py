@@ -13,9 +13,9 @@ import anyio.to_thread
 
 from finexio_mcp.errors import LedgerUnavailable
 from finexio_mcp.guards.ledger.place import Peeked, Place, locate, peek, prepare
-from finexio_mcp.guards.ledger.rows import Claim, Event, Look, Outcome, Rules, Submission, Verified, Wanted
+from finexio_mcp.guards.ledger.rows import Claim, Event, Look, Outcome, Rules, Submission, Wanted
 from finexio_mcp.guards.ledger.states import Effect, State
-from finexio_mcp.guards.ledger.trouble import PASSING, Unusable, explain
+from finexio_mcp.guards.ledger.trouble import PASSING, Unusable, explain, is_foreign
 from finexio_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-FOREIGN = ("sqlalchemy", "sqlite3", "psycopg", "psycopg_pool")
-"""Whose exceptions speak of the database, not of a mistake of ours."""
 
 logger = logging.getLogger("finexio_mcp.ledger")
 
@@ -139,10 +136,6 @@ class Book:
         """Record a person's word."""
         return await self._run(lambda store: store.resolve(op_id, number=number, state=state, note=note))
 
-    async def verify(self) -> Verified:
-        """Check the whole ledger."""
-        return await self._run(lambda store: store.verify())
-
     def peek(self) -> Peeked | None:
         """A glance at a ledger in a file, from any thread; opens and creates nothing."""
         return peek(self.place, now_ms=None if self._now is None else self._now())
@@ -183,8 +176,7 @@ class Book:
 
     def _unavailable(self, error: Exception) -> Exception:
         """What a failing database means for a call; a mistake of ours stays one."""
-        foreign = type(error).__module__.partition(".")[0] in FOREIGN or isinstance(error, OSError | ImportError)
-        if not isinstance(error, Unusable) and not foreign:
+        if not isinstance(error, Unusable) and not is_foreign(error):
             return error
         trouble = error if isinstance(error, Unusable) else explain(error, file=self.place.file)
         logger.error("the ledger cannot be used: %s", trouble.kind, extra={"kind": trouble.kind})

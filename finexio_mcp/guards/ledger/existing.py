@@ -7,15 +7,12 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
 
 from finexio_mcp.guards.ledger.place import Place, describe, peek
-from finexio_mcp.guards.ledger.trouble import Unusable, explain
+from finexio_mcp.guards.ledger.trouble import Unusable, explain, is_foreign
 
 if TYPE_CHECKING:
     from finexio_mcp.guards.ledger.store import Store
 
 T = TypeVar("T")
-
-FOREIGN = frozenset({"sqlalchemy", "sqlite3", "psycopg"})
-"""Whose exceptions speak of the database, not of a mistake of ours."""
 
 
 def consult(place: Place, ask: Callable[[Store], T]) -> T | None:
@@ -31,8 +28,7 @@ def consult(place: Place, ask: Callable[[Store], T]) -> T | None:
     except Unusable as trouble:
         raise _placed(trouble, place) from None
     except Exception as error:
-        module = type(error).__module__.partition(".")[0]
-        if module not in FOREIGN and not isinstance(error, OSError | ImportError | UnicodeError):
+        if not is_foreign(error) and not isinstance(error, UnicodeError):
             raise
         # Not even as a cause: a driver's exception holds the connection, password included.
         raise _placed(explain(error, file=place.file), place) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 from finexio_mcp.guards.ledger.states import Effect, State
@@ -27,6 +28,11 @@ Reason = Literal[
     "operator",  # a person said so
 ]
 """Why a submission is in its state; a closed list, so that no text of anybody's enters the ledger."""
+
+
+def moment(ms: int) -> str:
+    """A time of the ledger, in UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, kw_only=True)

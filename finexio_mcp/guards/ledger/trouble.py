@@ -133,6 +133,14 @@ class Unusable(Exception):
         super().__init__(self.advice)
 
 
+FOREIGN = frozenset({"sqlalchemy", "sqlite3", "psycopg"})
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether an exception speaks of the database or its driver, not of a mistake of ours."""
+    return type(error).__module__.partition(".")[0] in FOREIGN or isinstance(error, OSError | ImportError)
+
+
 def explain(error: BaseException, *, file: Path | None = None) -> Unusable:
     """What a failure of the ledger means.
 
