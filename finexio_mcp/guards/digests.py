@@ -11,13 +11,13 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from finexio_mcp.guards.names import Kind, kind_of
+from finexio_mcp.guards.names import NEVER_SHOWN, Kind, kind_of
 from finexio_mcp.guards.numbers import bare
 from finexio_mcp.shapes import is_array, is_object
 
 EMPTY = "e"
 NO_DIGEST = ""
-"""Stands for a value that was sent and can never be compared: a password."""
+"""Stands for a value that was sent and can never be compared."""
 TAIL_CHARS = 4
 """What is left of a masked number."""
 TAIL = ":tail"
@@ -27,6 +27,8 @@ PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?")
 FOLDED = frozenset({"internal_id", "email", "primary_contact_email", "remit_email"})
 """Fields in which the case of letters means nothing, and Finexio may change it. A URL is none of them."""
 PAIR = frozenset({"name", "value"})
+MAPS = frozenset({"metadata"})
+"""Fields that Finexio may show as the JSON text of the map that was sent."""
 
 
 class Match(Enum):
@@ -56,23 +58,38 @@ def identity_of_change(key: bytes, scope: str, route: str, records: Sequence[str
     """Under what a change of master data is known: one more letter makes another change.
 
     Unlike in the digests of fields, "" and absent differ here: the one empties a field, the other leaves it alone.
+    Passwords and identity numbers count too: a corrected one has to be sent. To try one, whoever holds the key
+    would need the rest of the call to the letter.
     """
     whole = json.dumps([scope, route, list(records), arguments], sort_keys=True, separators=(",", ":"))
     return _hmac(key, "change", whole)
 
 
 def digest_record(key: bytes, record: Mapping[str, Any]) -> dict[str, str]:
-    """A digest for each field; a password gets none, only the word that there was one."""
+    """A digest for each field; of some only the word that they were sent."""
     digests: dict[str, str] = {}
     for name, value in record.items():
-        kind = kind_of(name)
-        if kind is Kind.PASSWORD:
+        if _leaves_no_digest(name, value):
             digests[name] = NO_DIGEST
             continue
         digests[name] = _digest(key, name, _canonical(name, value))
-        if kind is Kind.NUMBER and isinstance(value, str) and (end := bare(value)[-TAIL_CHARS:]):
+        if kind_of(name) is Kind.NUMBER and isinstance(value, str) and (end := bare(value)[-TAIL_CHARS:]):
             digests[name + TAIL] = _digest(key, name + TAIL, end)
     return digests
+
+
+def _leaves_no_digest(name: str, value: Any) -> bool:
+    """Whether a value could be guessed from its digest, or would not be found as it was sent.
+
+    An identity number has so few digits that whoever holds the key can try them all. Rows inside a record come
+    back with fields of Finexio's own.
+    """
+    if kind_of(name) in NEVER_SHOWN:
+        return True
+    value = _as_map(value)
+    if is_object(value):
+        return any(_leaves_no_digest(key, item) for key, item in value.items())
+    return is_array(value) and any(is_object(item) or _leaves_no_digest("", item) for item in value)
 
 
 def compare(
@@ -86,7 +103,7 @@ def compare(
 
     A field that differs proves that the change is not there (any more). That it is there is only
     proven by a change of which every field is shown in full: of a corrected account number the last
-    four may well be the old ones, and a new password leaves no trace. A record that was created is
+    four may well be the old ones, and a field without a digest leaves no trace. A record that was created is
     known by its key, so the rest of it need only not differ.
 
     Args:
@@ -160,8 +177,17 @@ def _readings(name: str, shown: Any) -> Iterator[str]:
             yield f"n:{_number(text)}"
         if text.casefold() in {"true", "false"}:
             yield f"b:{text.casefold()}"
+        if name in MAPS and is_object(read := _read(text)):
+            yield _canonical(name, read)
     elif isinstance(shown, int | float) and not isinstance(shown, bool):
         yield f"t:{shown}"
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _text(name: str, value: str) -> str:

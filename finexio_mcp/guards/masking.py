@@ -6,8 +6,9 @@
 * By context: in free text, numbers behind words like "account" or "routing", social security
   numbers, and what looks like a card number.
 
-The last four characters stay. A password is not shown at all, nor is the network address of a
-person in the history.
+The last four characters stay. Nothing is shown of a password, of what a state knows a person by
+(social security number, passport, driver's license), of a date of birth, nor of the network
+address of a person in the history.
 """
 
 from __future__ import annotations
@@ -19,18 +20,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from finexio_mcp.guards.cleaning import clean
-from finexio_mcp.guards.names import HARMLESS, Kind, kind_of
+from finexio_mcp.guards.names import HARMLESS, NEVER_SHOWN, Kind, kind_of
 from finexio_mcp.guards.numbers import (
+    DIGIT,
     HIDDEN,
     LEAST_SECRET,
     LONG_NUMBER,
     MASKED,
+    TAIL_CHARS,
     Secrets,
     bare,
+    hide_values,
     mask,
+    mask_beside,
     mask_context,
-    mask_named,
-    mask_values,
+    mask_text,
+    one_form,
     telling,
 )
 from finexio_mcp.shapes import CONTAINERS, is_array, is_object, is_plain
@@ -54,6 +59,9 @@ NAMED = frozenset(
     {"oldValue", "newValue", "old_value", "new_value", "oldvalue", "newvalue", "old", "new", "from", "to", "value"}
 )
 ABSENT = frozenset({"", "None", "null"})
+COVERED = NEVER_SHOWN | {Kind.NUMBER}
+LEARNT = frozenset({Kind.NUMBER, Kind.IDENTITY, Kind.PASSWORD})
+"""Kinds whose values are covered wherever they recur."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +75,15 @@ class _Shape:
     """Keys whose value may name the kind of a sibling, if there are such siblings."""
     harmless: bool
     """No name that calls for anything."""
+    numbered: bool
+    """A name holds a digit, and so may be a secret itself."""
 
 
 class Mask:
     """Decides what is shown in clear.
 
     Args:
-        unmask: Field names that the operator allows in clear; a password is never shown.
+        unmask: Field names that the operator allows in clear: numbers of accounts and of taxes, nothing else.
     """
 
     def __init__(self, unmask: Collection[str] = ()) -> None:
@@ -92,9 +102,10 @@ class Mask:
             siblings = any(key in NAMED for key in keys)
             shape = _Shape(
                 fields=tuple((_shown_name(key), kind) for key, kind in kinds),
-                sensitive=tuple((key, kind) for key, kind in kinds if kind is Kind.NUMBER or kind is Kind.PASSWORD),
+                sensitive=tuple((key, kind) for key, kind in kinds if kind in LEARNT),
                 naming=tuple(key for key in keys if key in NAMING) if siblings else (),
                 harmless=all(kind in HARMLESS and _shown_name(key) == key for key, kind in kinds) and not siblings,
+                numbered=any(DIGIT.search(one_form(key)) for key in keys),
             )
             if len(self._shapes) < MAX_SHAPES:
                 self._shapes[keys] = shape
@@ -106,7 +117,7 @@ class Mask:
             value = record[key]
             if isinstance(value, str) and len(value) <= NAME_LIMIT:
                 kind = self._kind(value)
-                if kind is Kind.NUMBER or kind is Kind.PASSWORD:
+                if kind in COVERED:
                     return kind
         return None
 
@@ -115,18 +126,27 @@ class Mask:
         numbers: set[str] = set()
         others: set[str] = set()
         passwords: set[str] = set()
+        hidden: set[str] = set()
         for kind, value in self._find(list(values)):
             text = str(value)
             if kind is Kind.PASSWORD:
                 if telling(text):
                     passwords.add(text)
+            elif kind is Kind.IDENTITY:
+                if len(plain := bare(one_form(text))) >= LEAST_SECRET and DIGIT.search(plain):
+                    hidden.add(plain)
             elif len(plain := bare(text)) >= LEAST_SECRET and not MASKED.fullmatch(text):
                 (numbers if plain.isdecimal() else others).add(plain)
         return Secrets(
             numbers=frozenset(numbers),
-            lengths=tuple(sorted({len(number) for number in numbers}, reverse=True)),
+            lengths=_lengths(numbers),
             others=tuple(sorted(others, key=len, reverse=True)),
             passwords=tuple(sorted(passwords, key=len, reverse=True)),
+            hidden=frozenset(hidden),
+            hidden_lengths=_lengths(hidden),
+            hidden_parts=frozenset(
+                secret[at : at + TAIL_CHARS] for secret in hidden for at in range(len(secret) - TAIL_CHARS + 1)
+            ),
         )
 
     def _find(self, values: list[Any]) -> Iterator[tuple[Kind, Any]]:
@@ -142,7 +162,7 @@ class Mask:
                     for leaf in _leaves(held):
                         yield kind, leaf
             if shape.naming and (named := self._named_kind(value, shape)) is not None:
-                for key in value.keys() & NAMED:
+                for key in value.keys() & NAMED if named in LEARNT else ():
                     for leaf in _leaves(value[key]):
                         yield named, leaf
             waiting += [item for item in value.values() if item and isinstance(item, CONTAINERS)]
@@ -157,13 +177,17 @@ class Mask:
 
     def text(self, sentence: str, secrets: Secrets, limit: int = 200) -> str:
         """A sentence that somebody else wrote, on one line."""
-        safe = mask_context(clean(sentence, limit=NOTE_LIMIT, single_line=True))
-        return clean(mask_values(safe, secrets) if secrets else safe, limit=limit)
+        safe = mask_text(clean(sentence, limit=NOTE_LIMIT, single_line=True), secrets, name="")
+        return clean(safe, limit=limit)
 
     def problem(self, field: str, sentence: str, secrets: Secrets, limit: int = 200) -> str:
         """A sentence about one field. What is said about a sensitive one may repeat what is stored in it."""
-        kinds = {self._kind(part) for part in re.split(r"[.\[\]]", field)}
-        if Kind.PASSWORD in kinds:
+        names = [part for part in re.split(r"[.\[\]]", field) if part and not part.isdecimal()]
+        kinds = [self._kind(name) for name in names]
+        if Kind.PASSWORD in kinds or Kind.IDENTITY in kinds:
+            return UNSAID
+        # Of a date, and of a whole record, only what holds no digit; owners[0].city is a field like others.
+        if (Kind.PERSONAL in kinds or kinds[-1:] == [Kind.PEOPLE]) and DIGIT.search(sentence):
             return UNSAID
         text = self.text(sentence, secrets, limit)
         return LONG_NUMBER.sub(lambda match: mask(match[0]), text) if Kind.NUMBER in kinds else text
@@ -230,11 +254,39 @@ class View:
                 shown[name] = text
             elif value is None:
                 shown[name] = None
-            elif kind is Kind.NUMBER or kind is Kind.PASSWORD or kind is Kind.ADDRESS:
-                shown[name] = _masked(value, kind, depth + 1)
-            else:
+            elif kind is Kind.PLAIN or kind is Kind.KEPT or kind is Kind.FREE_TEXT or kind is Kind.URL:
                 shown[name] = self.shown(value, kind, depth + 1)
-        return _mark_changes(record, shown) if named is Kind.NUMBER else shown
+            else:
+                shown[name] = self._masked(value, kind, depth + 1)
+        if shape.numbered and self._secrets.hidden:
+            shown = {hide_values(name, self._secrets): value for name, value in shown.items()}
+        return shown if named is None else _mark_changes(record, shown)
+
+    def _masked(self, value: Any, kind: Kind, depth: int) -> Any:
+        """Everything below a sensitive name: a number in the shape that it has."""
+        if not isinstance(value, CONTAINERS):
+            if value is None or isinstance(value, bool) or value in ABSENT:
+                return value
+            return mask_beside(value, self._secrets) if kind is Kind.NUMBER else HIDDEN
+        if depth > MAX_DEPTH:
+            return TOO_DEEP
+        if is_array(value):
+            shown = [self._listed(item, kind, depth + 1) for item in value]
+            # [old, new] of a change
+            if len(value) == 2 and isinstance(shown[1], str) and shown[0] == shown[1] and value[0] != value[1]:
+                shown[1] += CHANGED
+            return shown
+        if kind is Kind.NUMBER and is_object(value):
+            return {clean(key, limit=NAME_LIMIT): self._masked(item, kind, depth + 1) for key, item in value.items()}
+        return HIDDEN if any(True for _ in _leaves(value)) else {}
+
+    def _listed(self, value: Any, kind: Kind, depth: int) -> Any:
+        """One of several: of people, a record is shown as any other."""
+        return (
+            self.shown(value, depth=depth)
+            if kind is Kind.PEOPLE and is_object(value)
+            else self._masked(value, kind, depth)
+        )
 
     def _named(self, key: str, value: Any, depth: int) -> Any:
         """A value under a key of somebody's own, in metadata or history: the key is a word before it."""
@@ -242,9 +294,7 @@ class View:
             return [self._named(key, item, depth + 1) for item in value]
         if isinstance(value, bool) or not isinstance(value, str | int):
             return self.shown(value, Kind.FREE_TEXT, depth)
-        text = clean(str(value), limit=NOTE_LIMIT)
-        masked = mask_named(key, text)
-        masked = mask_values(masked, self._secrets) if self._secrets else masked
+        masked = _cut(str(value), self._secrets, NOTE_LIMIT, key)
         return value if masked == str(value) else masked
 
 
@@ -267,21 +317,8 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield value
 
 
-def _masked(value: Any, kind: Kind, depth: int) -> Any:
-    """Everything below a sensitive name, in the shape that it has."""
-    if depth > MAX_DEPTH:
-        return TOO_DEEP
-    if is_array(value):
-        shown = [_masked(item, kind, depth + 1) for item in value]
-        # [old, new] of a change
-        if len(value) == 2 and isinstance(shown[1], str) and shown[0] == shown[1] and value[0] != value[1]:
-            shown[1] += CHANGED
-        return shown
-    if is_object(value):
-        return {clean(str(key), limit=NAME_LIMIT): _masked(item, kind, depth + 1) for key, item in value.items()}
-    if value is None or isinstance(value, bool) or value in ABSENT:
-        return value
-    return mask(value) if kind is Kind.NUMBER else HIDDEN
+def _lengths(texts: Collection[str]) -> tuple[int, ...]:
+    return tuple(sorted({len(text) for text in texts}, reverse=True))
 
 
 def _mark_changes(record: dict[str, Any], shown: dict[str, Any]) -> dict[str, Any]:
@@ -294,7 +331,11 @@ def _mark_changes(record: dict[str, Any], shown: dict[str, Any]) -> dict[str, An
 
 def _shown_number(value: int, secrets: Secrets) -> Any:
     text = str(value)
-    return mask(text) if len(text) >= LEAST_NUMBER and text in secrets.numbers else value
+    if len(text) < LEAST_NUMBER:
+        return value
+    if secrets.hidden and hide_values(text, secrets) != text:
+        return HIDDEN
+    return mask(text) if text in secrets.numbers else value
 
 
 ORDINARY = re.compile(
@@ -307,7 +348,13 @@ ORDINARY = re.compile(
 def _shown_text(text: str, secrets: Secrets, kind: Kind) -> str:
     if not secrets.others and not secrets.passwords and ORDINARY.fullmatch(text):
         return text
-    text = clean(text, limit=NOTE_LIMIT if kind is Kind.FREE_TEXT else URL_LIMIT if kind is Kind.URL else TEXT_LIMIT)
     if kind is Kind.FREE_TEXT:
-        text = mask_context(text)
-    return mask_values(text, secrets) if secrets and kind is not Kind.KEPT else text
+        return _cut(text, secrets, NOTE_LIMIT, "")
+    limit = URL_LIMIT if kind is Kind.URL else TEXT_LIMIT
+    return _cut(text, secrets, limit) if secrets and kind is not Kind.KEPT else clean(text, limit=limit)
+
+
+def _cut(text: str, secrets: Secrets, limit: int, name: str | None = None) -> str:
+    """Masked before it is cut, since half a number is no number any more and would be shown."""
+    masked = mask_text(clean(text, limit=limit * 4), secrets, name=name)
+    return masked if len(masked) <= limit else clean(masked, limit=limit)

@@ -14,8 +14,13 @@ class Kind(Enum):
 
     PLAIN = "plain"
     NUMBER = "number"
+    IDENTITY = "identity"
+    """What a state knows a person by: nothing of it is shown."""
     PASSWORD = "password"
-    ADDRESS = "address"
+    PERSONAL = "personal"
+    """Of a person, and hidden under its name alone: any other date may be the same as one of birth."""
+    PEOPLE = "people"
+    """Records of people, each shown as any other. History prints them as one text, which is hidden whole."""
     FREE_TEXT = "free text"
     URL = "url"
     KEPT = "kept"
@@ -23,16 +28,27 @@ class Kind(Enum):
 
 
 HARMLESS = frozenset({Kind.PLAIN, Kind.KEPT, Kind.URL})
-ENDINGS = (
-    ("account", "number"),
-    ("routing", "number"),
-    ("tax", "id"),
-    ("drivers", "license", "number"),
-    ("ssn",),
-    ("passport",),
-)
-RUN_TOGETHER = ("accountnumber", "routingnumber", "taxid", "driverslicensenumber")
-PEOPLE = frozenset({"remoteaddr", "useripaddress"})
+NEVER_SHOWN = frozenset({Kind.IDENTITY, Kind.PASSWORD, Kind.PERSONAL, Kind.PEOPLE})
+LAST_WORDS = {
+    ("password",): Kind.PASSWORD,
+    ("ssn",): Kind.IDENTITY,
+    ("passport",): Kind.IDENTITY,
+    ("dob",): Kind.PERSONAL,
+    ("owners",): Kind.PEOPLE,
+}
+ENDINGS = {
+    "socialsecuritynumber": Kind.IDENTITY,
+    "passportnumber": Kind.IDENTITY,
+    "driverslicensenumber": Kind.IDENTITY,
+    "driverlicensenumber": Kind.IDENTITY,
+    "accountnumber": Kind.NUMBER,
+    "routingnumber": Kind.NUMBER,
+    "taxid": Kind.NUMBER,
+    "dateofbirth": Kind.PERSONAL,
+    "birthdate": Kind.PERSONAL,
+    "remoteaddr": Kind.PERSONAL,
+    "useripaddress": Kind.PERSONAL,
+}
 FREE_TEXT = frozenset({"note", "notes", "description", "metadata", "changes", "oldvalue", "newvalue"})
 KEPT = frozenset(
     {
@@ -62,12 +78,10 @@ def kind_of(name: str) -> Kind:
     """What a field's name says about its value, however the name is written."""
     words = tuple(word.lower() for word in WORDS.findall(name))
     joined = "".join(words)
-    if words[-1:] == ("password",) or joined == "password":
-        return Kind.PASSWORD
-    if any(words[-len(ending) :] == ending for ending in ENDINGS) or joined.endswith(RUN_TOGETHER):
-        return Kind.NUMBER
-    if joined in PEOPLE:
-        return Kind.ADDRESS
+    if (kind := LAST_WORDS.get(words[-1:]) or LAST_WORDS.get((joined,))) is not None:
+        return kind
+    if (kind := next((kind for ending, kind in ENDINGS.items() if joined.endswith(ending)), None)) is not None:
+        return kind
     if joined in FREE_TEXT or words[-1:] == ("comment",):
         return Kind.FREE_TEXT
     if words[-1:] in {("url",), ("subscription",), ("link",)}:
@@ -76,14 +90,16 @@ def kind_of(name: str) -> Kind:
 
 
 def sensitive(name: str) -> bool:
-    """Whether a field of this name is masked."""
-    return kind_of(name) in {Kind.NUMBER, Kind.PASSWORD}
+    """Whether a field of this name holds a number or a secret, which no caller may send back masked."""
+    return kind_of(name) in {Kind.NUMBER, Kind.IDENTITY, Kind.PASSWORD}
 
 
 def needless_unmasks(settings: Settings) -> list[SettingProblem]:
-    """Names in the setting that are never masked: misspelt ones, most likely, and what was meant stays masked."""
+    """Names in the setting that change nothing: misspelt ones, most likely, and what was meant stays masked."""
     return [
-        SettingProblem(NAMES["unmask"], f"names {name!r}, which is never masked")
+        SettingProblem(
+            NAMES["unmask"], f"names {name!r}, which is never {'shown in clear' if kind in NEVER_SHOWN else 'masked'}"
+        )
         for name in settings.unmask
-        if not sensitive(name)
+        if (kind := kind_of(name)) is not Kind.NUMBER
     ]

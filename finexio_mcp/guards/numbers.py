@@ -16,6 +16,7 @@ HIDDEN = "****"
 MASKED = re.compile(r"\*{4}.{0,4}(?: \(changed\))?", re.DOTALL)
 LEAST_SECRET = 6
 """Shorter values are masked by name alone: by value they would hit ordinary zip codes and counts."""
+TAIL_CHARS = 4
 LONG_PASSWORD = 8
 LONGEST = 500
 
@@ -32,9 +33,14 @@ class Secrets:
     """With letters, longest first."""
     passwords: tuple[str, ...] = ()
     """As they are, longest first."""
+    hidden: frozenset[str] = frozenset()
+    """Identity numbers of people, of which nothing may be seen."""
+    hidden_lengths: tuple[int, ...] = ()
+    hidden_parts: frozenset[str] = frozenset()
+    """What the mask of another number would show of one of them."""
 
     def __bool__(self) -> bool:
-        return bool(self.numbers or self.others or self.passwords)
+        return bool(self.numbers or self.others or self.passwords or self.hidden)
 
 
 def bare(text: str) -> str:
@@ -50,17 +56,53 @@ def mask(value: Any) -> str:
     if MASKED.fullmatch(text):
         return text
     visible = "".join(character for character in clean(text, limit=LONGEST) if character.isalnum())
-    return HIDDEN + visible[-4:]
+    return HIDDEN + visible[-TAIL_CHARS:]
+
+
+def mask_text(text: str, secrets: Secrets, *, name: str | None = None) -> str:
+    """Mask secrets in a text, and in free text what the words before a number give away.
+
+    Args:
+        text: Clean of characters that hide things.
+        secrets: What has to be covered.
+        name: For free text: the key that stands before it, if it is somebody's own word.
+    """
+    # What nothing may be seen of comes first: other masks would leave the end of it.
+    if secrets.hidden or secrets.passwords:
+        text = hide_values(text, secrets)
+    if name is not None:
+        text = mask_named(name, text)
+    return mask_values(text, secrets)
 
 
 # By value --------------------------------------------------------------------
 
+Span = tuple[int, int, bool]
+"""From where to where, and whether nothing of it may be seen."""
 MANY_DIGITS = re.compile(rf"\d(?:[\W_]*\d){{{LEAST_SECRET - 1},}}")
 
 
-def mask_values(text: str, secrets: Secrets) -> str:
-    """Mask each secret that stands in the text as a whole, whatever separates its characters."""
+def hide_values(text: str, secrets: Secrets) -> str:
+    """Cover passwords, and identity numbers even inside longer words and numbers."""
     text = hide_passwords(text, secrets.passwords)
+    if not secrets.hidden:
+        return text
+    plain = one_form(text)
+    spans = sorted(_hidden_in(plain, secrets)) if DIGIT.search(plain) else []
+    return _cover(plain, _apart(spans)) if spans else text
+
+
+def mask_beside(value: Any, secrets: Secrets) -> str:
+    """A masked number, without its end if that would show a part of an identity number: it may be the same one."""
+    masked = mask(value)
+    if not secrets.hidden:
+        return masked
+    tells = bare(masked) in secrets.hidden_parts or hide_values(str(value), secrets) != str(value)
+    return HIDDEN if tells else masked
+
+
+def mask_values(text: str, secrets: Secrets) -> str:
+    """Mask each number that stands in the text as a whole, whatever separates its characters."""
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
     if secrets.numbers:
         spans = [span for run in MANY_DIGITS.finditer(plain) for span in _numbers_in(run, secrets)]
@@ -70,7 +112,7 @@ def mask_values(text: str, secrets: Secrets) -> str:
         letters = bare(plain)
         for secret in secrets.others:
             if secret in letters:
-                text = plain = _cover(plain, list(_others_in(plain, secret)))
+                text = plain = _cover(plain, _others_in(plain, secret))
                 letters = bare(plain)
     return text
 
@@ -97,7 +139,25 @@ def hide_in(value: Any, passwords: Collection[str]) -> Any:
     return [hide_in(item, passwords) for item in value] if is_array(value) else value
 
 
-def _numbers_in(run: re.Match[str], secrets: Secrets) -> Iterator[tuple[int, int]]:
+def one_form(text: str) -> str:
+    """Characters that are written otherwise and mean the same, digits of other scripts too."""
+    if text.isascii():
+        return text
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in plain)
+
+
+def _hidden_in(text: str, secrets: Secrets) -> Iterator[Span]:
+    letters = [(folded, at) for at, one in enumerate(text) if one.isalnum() for folded in one.casefold()]
+    whole = "".join(folded for folded, _ in letters)
+    for start in range(len(whole)):
+        for length in secrets.hidden_lengths:
+            if (found := whole[start : start + length]) in secrets.hidden:
+                yield letters[start][1], letters[start + len(found) - 1][1] + 1, True
+                break
+
+
+def _numbers_in(run: re.Match[str], secrets: Secrets) -> Iterator[Span]:
     """Where secrets stand in a run of digits. A part of a longer unbroken number is another number."""
     text, places = run.string, [at for at in range(run.start(), run.end()) if run.string[at].isdecimal()]
     digits = "".join(str(unicodedata.decimal(text[at])) for at in places)
@@ -107,17 +167,17 @@ def _numbers_in(run: re.Match[str], secrets: Secrets) -> Iterator[tuple[int, int
             if digits[at : at + length] in secrets.numbers and at + length <= len(digits):
                 first, last = places[at], places[at + length - 1]
                 if _stands_alone(text, first, last):
-                    yield first, last + 1
+                    yield first, last + 1, False
                     at += length - 1
                     break
         at += 1
 
 
-def _others_in(text: str, secret: str) -> Iterator[tuple[int, int]]:
+def _others_in(text: str, secret: str) -> Iterator[Span]:
     pattern = r"[\W_]*".join(map(re.escape, secret))
     for match in re.finditer(pattern, text, re.IGNORECASE):
         if _stands_alone(text, match.start(), match.end() - 1):
-            yield match.span()
+            yield *match.span(), False
 
 
 def _stands_alone(text: str, first: int, last: int) -> bool:
@@ -126,11 +186,11 @@ def _stands_alone(text: str, first: int, last: int) -> bool:
     return not before.isalnum() and not after.isalnum()
 
 
-def _cover(text: str, spans: list[tuple[int, int]]) -> str:
+def _cover(text: str, spans: Iterable[Span]) -> str:
     parts: list[str] = []
     end = 0
-    for first, last in spans:
-        parts += [text[end:first], mask(text[first:last])]
+    for first, last, whole in spans:
+        parts += [text[end:first], HIDDEN if whole else mask(text[first:last])]
         end = last
     return "".join([*parts, text[end:]])
 
@@ -141,7 +201,7 @@ REACH = 20
 """How far behind the word a number still belongs to it."""
 
 TELLING = re.compile(
-    r"(?<![a-z])(?:account(?!ing|ant|able)|acct|routing|(?:a/c|aba|iban|ssn|ein|tin)(?![a-z])|tax[ _-]?id)",
+    r"(?<![a-z])(?:account(?!ing|ant|able)|acct|routing|(?:a/c|aba|iban|(?P<person>ssn)|ein|tin)(?![a-z])|tax[ _-]?id)",
     re.IGNORECASE,
 )
 NUMBER = re.compile(r"\d(?:[ \-./,_]{0,3}\d)*")
@@ -166,11 +226,12 @@ def mask_context(text: str) -> str:
     """Mask numbers that the words before them, or their own shape, give away."""
     if not DIGIT.search(text):
         return text
-    spans = {match.span() for match in SOCIAL_SECURITY.finditer(text)}
-    spans |= {match.span() for match in CARD.finditer(text) if _passes_luhn(match[0])}
+    spans: set[Span] = {(*match.span(), True) for match in SOCIAL_SECURITY.finditer(text)}
+    spans |= {(*match.span(), False) for match in CARD.finditer(text) if _passes_luhn(match[0])}
     for word in TELLING.finditer(text):
-        spans.update(_numbers_behind(text, word.end()))
-    return _cover(text, list(_apart(sorted(spans)))) if spans else text
+        whole = word["person"] is not None
+        spans.update((*span, whole) for span in _numbers_behind(text, word.end()))
+    return _cover(text, _apart(sorted(spans))) if spans else text
 
 
 def mask_named(name: str, text: str) -> str:
@@ -188,16 +249,16 @@ def _numbers_behind(text: str, start: int) -> Iterator[tuple[int, int]]:
             yield number.span()
 
 
-def _apart(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _apart(spans: list[Span]) -> Iterator[Span]:
     """Spans that overlap, as one."""
-    current: tuple[int, int] | None = None
+    current: Span | None = None
     for span in spans:
         if current is None or span[0] >= current[1]:
             if current is not None:
                 yield current
             current = span
         else:
-            current = (current[0], max(current[1], span[1]))
+            current = (current[0], max(current[1], span[1]), current[2] or span[2])
     if current is not None:
         yield current
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finexio_mcp.guards.masking import TOO_DEEP, Mask
-from finexio_mcp.guards.names import kind_of, needless_unmasks, sensitive
+from finexio_mcp.guards.masking import TOO_DEEP, UNSAID, Mask
+from finexio_mcp.guards.names import Kind, kind_of, needless_unmasks, sensitive
 from finexio_mcp.settings import load
 
 JSON_VALUES = st.recursive(
@@ -229,6 +229,263 @@ def test_a_number_that_recurs_as_a_json_number_is_masked_but_money_is_not() -> N
     }
 
 
+# Of people -------------------------------------------------------------------
+
+SSN, PASSPORT, LICENCE = "123-45-6789", "X1234567", "D123-4567-8901"
+PRINTED = "[{'first_name': 'Rae', 'ssn': '123-45-6789', 'date_of_birth': '1980-02-29'}]"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ssn", Kind.IDENTITY),
+        ("SSN", Kind.IDENTITY),
+        ("ownerSsn", Kind.IDENTITY),
+        ("owners[0].ssn", Kind.IDENTITY),
+        ("social_security_number", Kind.IDENTITY),
+        ("passport", Kind.IDENTITY),
+        ("PassportNumber", Kind.IDENTITY),
+        ("drivers_license_number", Kind.IDENTITY),
+        ("driversLicenseNumber", Kind.IDENTITY),
+        ("driverslicensenumber", Kind.IDENTITY),
+        ("date_of_birth", Kind.PERSONAL),
+        ("dateOfBirth", Kind.PERSONAL),
+        ("DATEOFBIRTH", Kind.PERSONAL),
+        ("birth_date", Kind.PERSONAL),
+        ("DOB", Kind.PERSONAL),
+        ("owners", Kind.PEOPLE),
+        ("beneficialOwners", Kind.PEOPLE),
+        ("passport_country", Kind.PLAIN),
+        ("drivers_license_state", Kind.PLAIN),
+        ("ssn_last_four", Kind.PLAIN),
+        ("controlling_owner", Kind.PLAIN),
+        ("invoice_date", Kind.KEPT),
+    ],
+)
+def test_what_belongs_to_a_person_is_known_by_its_name(name: str, kind: Kind) -> None:
+    """Ours: however it is written; where a passport or a licence is from is no number."""
+    assert kind_of(name) is kind
+
+
+@pytest.mark.parametrize("name", ["ssn", "passport", "drivers_license_number", "date_of_birth"])
+@pytest.mark.parametrize("value", [SSN, PASSPORT, "1", "****6789", 123456789, 1.5, {"a": SSN}, {SSN: {"x": [1]}}])
+def test_nothing_is_shown_of_a_person_s_number(name: str, value: Any) -> None:
+    """Ours: that there is one, but no digit of it and not how long it is, at any depth."""
+    assert show({name: value}) == {name: "****"}
+    assert show([{"x": [{name: value}]}]) == [{"x": [{name: "****"}]}]
+    assert show({"metadata": {name: value}}) == {"metadata": {name: "****"}}
+    assert show({"extra": [{"name": name, "value": value}]}) == {"extra": [{"name": name, "value": "****"}]}
+
+
+def test_nothing_is_shown_of_several_of_a_person_s_numbers() -> None:
+    """Ours: nor of what stands among them."""
+    assert show({"passport": [PASSPORT, {"number": PASSPORT}, [SSN], None]}) == {
+        "passport": ["****", "****", ["****"], None]
+    }
+
+
+@pytest.mark.parametrize("name", ["ssn", "date_of_birth", "owners"])
+@pytest.mark.parametrize("value", [None, "", "None", "null", [], {}])
+def test_what_a_person_does_not_have_stays_absent(name: str, value: Any) -> None:
+    """Ours: a mask never pretends that there is something."""
+    assert show({name: value}) == {name: value}
+
+
+@pytest.mark.parametrize("name", ["ssn", "passport", "driversLicenseNumber", "date_of_birth", "owners"])
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (SSN, "123-45-0000", ("****", "**** (changed)")),
+        (SSN, SSN, ("****", "****")),
+        ("None", SSN, ("None", "****")),
+        (SSN, "None", ("****", "None")),
+        (None, SSN, (None, "****")),
+        (PRINTED, PRINTED.replace("Rae", "Ines"), ("****", "**** (changed)")),
+    ],
+)
+def test_history_tells_that_a_person_s_number_changed_and_nothing_else(
+    name: str, old: Any, new: Any, shown: tuple[Any, Any]
+) -> None:
+    """Documented: both shapes, and values as text. Ours: the change alone is told."""
+    assert show({"changes": {name: [old, new]}}) == {"changes": {name: list(shown)}}
+    assert show({"changes": {"field": name, "oldValue": old, "newValue": new}}) == {
+        "changes": {"field": name, "oldValue": shown[0], "newValue": shown[1]}
+    }
+
+
+def test_owners_are_shown_as_records_and_never_as_text() -> None:
+    """Documented: history prints lists as text. Ours: nobody can tell which part of such a text is a number."""
+    owner = {"first_name": "Rae", "ssn": SSN, "passport_country": "USA", "date_of_birth": "1980-02-29", "passport": ""}
+    shown = {**owner, "ssn": "****", "date_of_birth": "****"}
+
+    assert show({"owners": [owner]}) == {"owners": [shown]}
+    assert show({"changes": {"owners": [[owner], [owner, owner]]}}) == {
+        "changes": {"owners": [[shown], [shown, shown]]}
+    }
+    assert show({"owners": PRINTED}) == {"owners": "****"}
+    assert show({"owners": ["None", PRINTED]}) == {"owners": ["None", "****"]}
+    assert show({"owners": {"old": PRINTED, "new": "None"}}) == {"owners": "****"}
+
+
+@pytest.mark.parametrize("number", [SSN, PASSPORT, LICENCE, "12345X"])
+@pytest.mark.parametrize("separator", ["", " ", "-", ".", "/", " - ", "_", "\u200b", "\u0301"])
+def test_a_person_s_number_is_covered_wherever_it_recurs(number: str, separator: str) -> None:
+    """Ours: from the answer or from the arguments, in any form, and inside longer words too."""
+    bare = "".join(filter(str.isalnum, number))
+    spread = separator.join(bare)
+    for zero in ("0", "\uff10", "\u0660"):
+        text = spread.lower().translate({ord("0") + digit: ord(zero) + digit for digit in range(10)})
+        assert show({"name": f"is {text}, see"}, {"passport": number}) == {"name": "is ****, see"}
+        assert show({"ssn": number, "note": f"account {text}"}) == {"ssn": "****", "note": "account ****"}
+        assert show({"ssn": number, "x": [f"ssn{text}ssn"]}) == {"ssn": "****", "x": ["ssn****ssn"]}
+        assert show({"ssn": text, "x": number}) == {"ssn": "****", "x": "****"}
+
+
+def test_a_person_s_number_is_covered_in_names_and_json_numbers_too() -> None:
+    """Ours: nowhere at all."""
+    answer = {"metadata": {"X1234567": "Rae"}, "code": 123456789, "longer": 91234567890}
+
+    assert show(answer, {"owners": [{"ssn": SSN, "passport": PASSPORT}]}) == {
+        "metadata": {"****": "Rae"},
+        "code": "****",
+        "longer": "****",
+    }
+
+
+def test_a_number_that_is_a_person_s_too_shows_no_end() -> None:
+    """Ours: a sole owner's tax id is the social security number, and some build account numbers from it."""
+    owner = {"ssn": SSN}
+    answer = {
+        "owners": [owner],
+        "tax_id": "12-3456789",
+        "account_number": "000123456789",
+        "public_account_number": "****6789",
+        "bank_account_number": "1234567890",
+        "drawdown_bank_account_number": "998877665544",
+        "note": "account 123456789; routing: 021000021. See 998877665544",
+    }
+
+    assert show(answer) == {
+        "owners": [{"ssn": "****"}],
+        "tax_id": "****",
+        "account_number": "****",
+        "public_account_number": "****",
+        "bank_account_number": "****",
+        "drawdown_bank_account_number": "****5544",
+        "note": "account ****; routing: ****0021. See ****5544",
+    }
+    assert show({"tax_id": "12-3456789"}, {"ssn": SSN}, unmask=("tax_id",)) == {"tax_id": "****"}
+
+
+def test_short_numbers_words_and_dates_are_hidden_by_name_alone() -> None:
+    """Ours: they recur harmlessly, and holes in ordinary texts would spell them out."""
+    answer = {
+        "ssn": "12345",
+        "passport": "not provided",
+        "date_of_birth": "1980-02-29",
+        "zipcode": "12345",
+        "name": "12345 not provided on 1980-02-29",
+    }
+
+    assert show(answer) == {**answer, "ssn": "****", "passport": "****", "date_of_birth": "****"}
+
+
+def test_what_a_record_is_recognised_by_stays_even_if_it_repeats_a_person_s_number() -> None:
+    """Ours: as for other numbers."""
+    record = {"id": "123456789", "invoice_number": "INV-123456789", "amount_cents": 123456789, "created": "123456789"}
+
+    assert show({**record, "ssn": SSN}) == {**record, "ssn": "****"}
+
+
+def test_a_number_at_the_cut_of_a_long_text_is_covered_before_the_cut() -> None:
+    """Ours: half a number would not be recognised any more."""
+    answer = {"ssn": SSN, "tax_id": "98-7654321", "name": "x " * 247 + SSN, "city": "x " * 247 + "98-7654321"}
+
+    shown = show(answer)
+
+    assert shown["name"] == "x " * 247 + "****"
+    assert shown["city"] == "x " * 247 + "****4…"
+
+
+def test_the_operator_cannot_unmask_what_belongs_to_a_person() -> None:
+    """Ours: like a password, whatever FINEXIO_MCP_UNMASK names."""
+    names = ("ssn", "passport", "drivers_license_number", "date_of_birth", "owners")
+    answer = {**dict.fromkeys(names, "77-888-99"), "metadata": {"ssn": "77-888-99"}}
+
+    assert show(answer, unmask=names) == {**dict.fromkeys(names, "****"), "metadata": {"ssn": "****"}}
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence", "said"),
+    [
+        ("owners[0].ssn", "This field is required.", False),
+        ("owners[0].passport", "'X1234567' is too long.", False),
+        ("drivers_license_number", "no good", False),
+        ("owners[0].date_of_birth", "'1980-02-30' is no date.", False),
+        ("owners[0].date_of_birth", "This field is required.", True),
+        ("owners", f"{PRINTED} is not valid.", False),
+        ("owners[1]", "{'passport': 'X1234567'} is not valid.", False),
+        ("owners", "One of them has to be in control.", True),
+        ("owners[0].city", "Ensure this field has no more than 40 characters.", True),
+        ("owners[0].passport_country", "'US1' is no country.", True),
+    ],
+)
+def test_what_finexio_says_of_a_person_s_number_is_not_repeated(field: str, sentence: str, said: bool) -> None:
+    """Ours: it may hold what is stored there, which is not known here."""
+    mask = Mask()
+
+    assert mask.problem(field, sentence, mask.learn()) == (sentence if said else UNSAID)
+
+
+def test_a_refusal_that_repeats_what_was_sent_shows_nothing_of_a_person_s_number() -> None:
+    """Ours: whatever field it names."""
+    mask = Mask()
+    secrets = mask.learn({"owners": [{"ssn": SSN, "passport": PASSPORT, "drivers_license_number": LICENCE}]})
+
+    assert mask.problem("detail", f"{SSN} / {PASSPORT.lower()} / D12345678901", secrets) == "**** / **** / ****"
+    assert mask.text(f"cannot read account {SSN}", secrets) == "cannot read account ****"
+
+
+PERSON = st.text("0123456789", min_size=7, max_size=12).filter(lambda digits: len(set(digits)) > 3)
+APART = st.sampled_from(["", " ", "-", ".", "/", "_", "\u200b", "\u2060", "--", " . "])
+
+
+@given(
+    st.data(),
+    PERSON,
+    st.sampled_from(["", "D", "X"]),
+    st.sampled_from(["ssn", "passport", "driversLicenseNumber", "owner_ssn"]),
+    st.sampled_from(["name", "note", "address_2", "description", "oldValue", "check_image_url", "tax_id", "value"]),
+    st.sampled_from(["see {} there", "{}", "account {}", "ssn {}", "a{}b", "acct: 0{}0"]),
+)
+def test_no_three_digits_of_a_person_s_number_come_out(
+    data: st.DataObject, digits: str, letter: str, name: str, place: str, sentence: str
+) -> None:
+    """Ours: by name and by value, at any depth, with any separators, in history and beside other numbers."""
+    number = letter + digits
+    spread = sentence.format("".join(one + data.draw(APART) for one in number[:-1]) + number[-1])
+    frame: Any = {place: data.draw(st.sampled_from([spread, [spread, "None"], {"x": spread}]))}
+    for _ in range(data.draw(st.integers(0, 4))):
+        frame = data.draw(st.sampled_from([[frame], {"inner": frame}, {"metadata": frame}, {"changes": frame}]))
+    holder = data.draw(
+        st.sampled_from(
+            [
+                {name: number},
+                {"changes": {name: ["None", number]}},
+                {"field": name, "oldValue": number, "newValue": None},
+                {"metadata": [{"name": name, "value": number}]},
+                {"owners": [{"first_name": "Rae", name: number}]},
+            ]
+        )
+    )
+    as_argument = data.draw(st.booleans())
+
+    shown = digits_of(show(frame, holder) if as_argument else show({"record": holder, "others": frame}))
+
+    bare = "".join(filter(str.isalnum, shown))
+    assert [digits[at : at + 3] for at in range(len(digits) - 2) if digits[at : at + 3] in bare] == []
+
+
 # By context ------------------------------------------------------------------
 
 
@@ -238,8 +495,10 @@ def test_a_number_that_recurs_as_a_json_number_is_masked_but_money_is_not() -> N
         ("pay to account 123456789 please", "pay to account ****6789 please"),
         ("acct #000-123-456", "acct #****3456"),
         ("routing: 021000021, account: 000123456789", "routing: ****0021, account: ****6789"),
-        ("SSN 123-45-6789", "SSN ****6789"),
-        ("his number is 123-45-6789", "his number is ****6789"),
+        ("SSN 123-45-6789", "SSN ****"),
+        ("ssn: 123456789", "ssn: ****"),
+        ("his number is 123-45-6789", "his number is ****"),
+        ("account 123-45-6789", "account ****"),
         ("card 4111 1111 1111 1111 expires soon", "card ****1111 expires soon"),
         ("Tax ID 12-3456789", "Tax ID ****6789"),
         ("EIN:123456789", "EIN:****6789"),
@@ -358,7 +617,7 @@ def test_nesting_without_end_is_cut() -> None:
 
 
 SECRET = st.text("0123456789", min_size=7, max_size=17).filter(lambda digits: len(set(digits)) > 3)
-NAMES = st.sampled_from(["bank_account_number", "bank_routing_number", "tax_id", "account_number", "ssn", "passport"])
+NAMES = st.sampled_from(["bank_account_number", "bank_routing_number", "tax_id", "account_number"])
 SEPARATOR = st.sampled_from(["", " ", "-", ".", "/", "\u200b", "\u2060", "--"])
 PLACES = st.sampled_from(["name", "note", "address_2", "reference", "description"])
 
@@ -428,3 +687,14 @@ def test_a_name_to_unmask_that_is_never_masked_is_pointed_out() -> None:
 
     assert problem.name == "FINEXIO_MCP_UNMASK"
     assert "bank_acount_number" in problem.problem
+    assert problem.problem.endswith("which is never masked")
+
+
+@pytest.mark.parametrize(
+    "name", ["ssn", "passport", "driversLicenseNumber", "hook_password", "date_of_birth", "owners"]
+)
+def test_a_name_to_unmask_that_is_never_shown_is_pointed_out(name: str) -> None:
+    """Ours: the operator should not wait for it."""
+    (problem,) = needless_unmasks(load(FINEXIO_MCP_UNMASK=f"{name},tax_id"))
+
+    assert problem.problem == f"names '{name}', which is never shown in clear"
