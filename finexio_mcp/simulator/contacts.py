@@ -26,7 +26,7 @@ def add_contacts(call: Call) -> Answer:
     errors = [problems for _, problems in read]
     rows = [values for values, _ in read]
     if not any(errors):
-        errors = _taken(owner, rows)
+        errors = taken(owner["contacts"], rows)
     if any(errors):
         raise Refusal(400, errors)
     check_primaries(rows)
@@ -80,8 +80,9 @@ def _one_primary(contacts: Sequence[Record], newer: Sequence[Record]) -> list[Re
     return [contact | {"primary": False} for contact in contacts]
 
 
-def _taken(owner: Record, rows: Sequence[Record]) -> list[Errors]:
-    seen = {contact["external_reference_id"] for contact in owner["contacts"]} - {None, ""}
+def taken(contacts: Sequence[Record], rows: Sequence[Record]) -> list[Errors]:
+    """For each new row what its reference has against those there are and those above it."""
+    seen = {contact["external_reference_id"] for contact in contacts} - {None, ""}
     errors: list[Errors] = []
     for row in rows:
         reference = row["external_reference_id"]

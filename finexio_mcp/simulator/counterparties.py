@@ -10,9 +10,9 @@ from . import rules, views
 from .audit import book, change, kind, settle_delivery, shelf
 from .books import Record
 from .call import Call
-from .contacts import check_primaries, new_contact
+from .contacts import check_primaries, new_contact, taken
 from .fields import UNIQUE, Errors, Field, Needs, Verb, apply, rows_of, unmet
-from .lists import Filter, chosen, exact, narrowed, page_of, since, until
+from .lists import Filter, chosen, exact, narrowed, page_of, since, truth, until
 from .wire import Answer, Refusal, json_answer, not_found
 from .world import World
 
@@ -34,7 +34,10 @@ class Kind:
 
     name: str
     schema: Mapping[str, Field]
+    needs_sent: tuple[Needs, ...]
+    """Looked at as the caller asks for it."""
     needs: tuple[Needs, ...]
+    """Looked at as the server will store it."""
     contact: Mapping[str, Field]
     read_only: Record
     view: Callable[[Record], Record]
@@ -52,6 +55,7 @@ class Kind:
 SUPPLIERS = Kind(
     name="suppliers",
     schema=rules.SUPPLIER | {"contacts": Field(rows_of(rules.SUPPLIER_CONTACT))},
+    needs_sent=rules.SUPPLIER_NEEDS_SENT,
     needs=rules.SUPPLIER_NEEDS,
     contact=rules.SUPPLIER_CONTACT,
     read_only={
@@ -65,6 +69,7 @@ SUPPLIERS = Kind(
 BUYERS = Kind(
     name="buyers",
     schema=rules.BUYER | {"contacts": Field(rows_of(rules.BUYER_CONTACT))},
+    needs_sent=(),
     needs=rules.BUYER_NEEDS,
     contact=rules.BUYER_CONTACT,
     read_only={"ready_for_use": False, "reason_not_usable": "Onboarding review is not finished"},
@@ -81,7 +86,7 @@ def list_suppliers(call: Call) -> Answer:
         SUPPLIERS,
         _REFERENCE,
         updated_after(call.world),
-        Filter("enabled", lambda asked: lambda record: record["enabled"] == (asked.lower() in ("true", "1"))),
+        truth("enabled", lambda record: record["enabled"]),
         since("cbm_optout_date_start", "_cbm_optout_date"),
         until("cbm_optout_date_end", "_cbm_optout_date"),
     )
@@ -156,11 +161,16 @@ def _create(call: Call, what: Kind) -> Record:
     values = read(call, what.schema, "create")
     values["contacts"] = _new_contacts(world, values["contacts"] or [], what.contact)
     now = world.stamp()
-    record: Record = {"id": ""} | what.blank | values | {"created": now, "updated": now}
+    asked: Record = {"id": ""} | what.blank | values | {"created": now, "updated": now}
+    record = dict(asked)
     if what is SUPPLIERS:
         settle_delivery(record)
+        _note_optout(world, what.blank, record)
     reference = str(record["external_reference_id"])
-    refuse(unmet(what.needs, record) | check_unique(what.records(world), reference, None, "external_reference_id"))
+    refuse(
+        _unmet(what, asked, record, touched=None)
+        | check_unique(what.records(world), reference, None, "external_reference_id")
+    )
     record["id"] = world.chance.uuid("counterparty")
     return book(world, record, call.caller)
 
@@ -174,7 +184,26 @@ def _update(call: Call, what: Kind, verb: Verb) -> Record:
     else:
         rows = _new_contacts(call.world, values["contacts"], what.contact)
         values["contacts"] = [_same_contact(record, row) for row in rows]
-    return commit(call, record, values, verb, what.needs, "external_reference_id")
+    touched = list(values) if verb == "patch" else None
+    return commit(
+        call, record, values, "external_reference_id", lambda asked, future: _unmet(what, asked, future, touched)
+    )
+
+
+def _unmet(what: Kind, asked: Record, settled: Record, touched: list[str] | None) -> Errors:
+    """The conditional rules that a record breaks, as asked for and as the server will store it.
+
+    With `touched`, the fields of a patch, only the rules that those bear on.
+    """
+    missing = unmet(what.needs_sent, asked, touched)
+    # What would follow from a value that is still missing cannot be said yet.
+    return missing | unmet(what.needs, settled | dict.fromkeys(missing), touched)
+
+
+def _note_optout(world: World, before: Record, after: Record) -> None:
+    """When a supplier was taken out of Card by Mail: no record shows it, but the list can be asked for it."""
+    if bool(before["ineligible_for_cbm"]) != bool(after["ineligible_for_cbm"]):
+        after["_cbm_optout_date"] = world.stamp() if after["ineligible_for_cbm"] else None
 
 
 def read(call: Call, schema: Mapping[str, Field], verb: Verb) -> dict[str, Any]:
@@ -184,16 +213,24 @@ def read(call: Call, schema: Mapping[str, Field], verb: Verb) -> dict[str, Any]:
 
 
 def commit(
-    call: Call, record: Record, values: dict[str, Any], verb: Verb, needs: tuple[Needs, ...], reference_name: str
+    call: Call,
+    record: Record,
+    values: dict[str, Any],
+    reference_name: str,
+    check: Callable[[Record, Record], Errors] = lambda asked, future: {},
 ) -> Record:
-    """The checks that need the record as it will be, then the change itself."""
+    """The checks that need the record as it will be, then the change itself.
+
+    `check` is handed the record as it was asked for and as it would be stored.
+    """
     world = call.world
-    future = record | values
+    asked = record | values
+    future = dict(asked)
     if not views.is_buyer(record):
         settle_delivery(future)
-    touched = list(values) if verb == "patch" else None
+        _note_optout(world, record, future)
     refuse(
-        unmet(needs, future, touched)
+        check(asked, future)
         | check_unique(shelf(world, record), future["external_reference_id"], record["id"], reference_name)
     )
     _check_permission(world, record, values)
@@ -232,4 +269,7 @@ def _same_contact(owner: Record, row: Record) -> Record:
 
 def _new_contacts(world: World, rows: list[Record], schema: Mapping[str, Field]) -> list[Record]:
     check_primaries(rows)
+    errors = taken([], rows)
+    if any(errors):
+        raise Refusal(400, {"contacts": errors})
     return [new_contact(world, row, schema) for row in rows]

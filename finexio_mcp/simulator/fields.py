@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -38,18 +38,24 @@ class Field:
 
 @dataclass(frozen=True)
 class Needs:
-    """`fields` must have a value when every field of `when` has one of the values given."""
+    """`fields` must have a value when each field of `when` has one of its values, and each of `given` any at all."""
 
     fields: tuple[str, ...]
-    when: Mapping[str, tuple[str, ...]]
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    given: tuple[str, ...] = ()
 
     def missing(self, record: Mapping[str, Any]) -> list[str]:
-        if all(record.get(name) in values for name, values in self.when.items()):
-            return [name for name in self.fields if record.get(name) in (None, "")]
+        applies = all(record.get(name) in values for name, values in self.when.items())
+        if applies and all(has_value(record, name) for name in self.given):
+            return [name for name in self.fields if not has_value(record, name)]
         return []
 
     def concerns(self, names: Sequence[str]) -> bool:
-        return any(name in self.when or name in self.fields for name in names)
+        return any(name in (*self.when, *self.given, *self.fields) for name in names)
+
+
+def has_value(record: Mapping[str, Any], name: str) -> bool:
+    return record.get(name) not in (None, "")
 
 
 REQUIRED = "This field is required."
@@ -104,14 +110,14 @@ def unmet(conditions: Sequence[Needs], record: Mapping[str, Any], touched: Seque
 # What a value may be. Each of these makes a function that returns the stored value or raises Invalid.
 
 
-def text(limit: int, *, pattern: str | None = None, problem: str = "Enter a valid value.") -> Clean:
+def text(limit: int | None = None, *, pattern: str | None = None, problem: str = "Enter a valid value.") -> Clean:
     allowed = re.compile(pattern) if pattern else None
 
     def clean(value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise Invalid("Not a valid string.")
         written = str(value)
-        if len(written) > limit:
+        if limit is not None and len(written) > limit:
             raise Invalid(f"Ensure this field has no more than {limit} characters.")
         if allowed and written and not allowed.fullmatch(written):
             raise Invalid(problem)
@@ -120,18 +126,21 @@ def text(limit: int, *, pattern: str | None = None, problem: str = "Enter a vali
     return clean
 
 
-def email(limit: int = 50) -> Clean:
+def email(limit: int | None = 50) -> Clean:
     return text(limit, pattern=r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", problem="Enter a valid email address.")
 
 
-def emails(limit: int = 1000) -> Clean:
-    """Several addresses in one string, separated by commas."""
-    one = r"\s*[^@\s,]+@[^@\s,]+\.[^@\s,]+\s*"
-    return text(limit, pattern=f"{one}(,{one})*", problem="Enter a valid email address.")
+def emails(value: Any) -> str:
+    """One address or several in one string, separated by commas."""
+    written: str = text()(value)
+    for address in written.split(",") if written else []:
+        # Between two commas there is an address too, so nothing is no address here.
+        email(None)(address.strip() or "nobody")
+    return written
 
 
 def digits(limit: int) -> Clean:
-    return text(limit, pattern=r"\d+", problem="Only digits are allowed.")
+    return text(limit, pattern="[0-9]+", problem="Only digits are allowed.")
 
 
 def choice(*values: str) -> Clean:
@@ -182,6 +191,12 @@ def flag(value: Any) -> bool:
     raise Invalid("Must be a valid boolean.")
 
 
+def yes(value: Any) -> bool:
+    if not flag(value):
+        raise Invalid("Must be true.")
+    return True
+
+
 def day(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
         try:
@@ -207,13 +222,14 @@ def uuid(value: Any) -> str:
 
 
 def metadata(*, key_limit: int | None = None, value_limit: int | None = None) -> Clean:
-    """An object of short strings and whole numbers; JSON text holding one is taken too."""
+    """An object of strings and whole numbers, or with limits of short strings; JSON text holding one is taken too."""
+    kinds, allowed = (str | int | None, "strings or integers") if value_limit is None else (str | None, "strings")
 
     def clean(value: Any) -> dict[str, Any]:
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise Invalid("Value must be valid JSON.") from None
         if not isinstance(value, dict):
             raise Invalid("Expected a dictionary of items.")
@@ -224,8 +240,8 @@ def metadata(*, key_limit: int | None = None, value_limit: int | None = None) ->
     def check(name: str, item: Any) -> None:
         if key_limit is not None and (len(name) > key_limit or name.startswith("_")):
             raise Invalid(f"Keys have at most {key_limit} characters and do not begin with an underscore.")
-        if isinstance(item, bool) or not isinstance(item, str | int | None):
-            raise Invalid("Values must be strings or integers.")
+        if isinstance(item, bool) or not isinstance(item, kinds):
+            raise Invalid(f"Values must be {allowed}.")
         if value_limit is not None and len(str(item or "")) > value_limit:
             raise Invalid(f"Values have at most {value_limit} characters.")
 

@@ -69,7 +69,7 @@ def _update_counterparty(call: Call, verb: Verb) -> Record:
     if not views.is_buyer(record):
         touched = list(values) if verb == "patch" else None
         refuse(unmet(rules.LEGACY_NEEDS, views.counterparty(record) | values, touched))
-    return commit(call, record, from_legacy(record, values), verb, (), "internal_id")
+    return commit(call, record, from_legacy(record, values), "internal_id")
 
 
 def from_legacy(record: Record, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,15 @@ Great Lakes Boiler Works|Wire|4400 Steam Plant Dr|Toledo|OH|43604|Equipment
 
 SUPPLIERS = tuple(SupplierName(*line.split("|")) for line in _SUPPLIERS.strip().splitlines())
 
+_UNPAYABLE = """
+Dockside Awning Repair|Check|31 Canvas Ct|Darien|GA||Maintenance
+Tupelo Honey Wholesale|ACH|6 Apiary Rd|Metter|GA|30439|Food and beverage
+Ravenel Art Framing|Card|142 Mitre Ln|Ravenel|SC|29470|Furniture
+"""
+"""In the books, but a payment to one of them could not be made: no postal code, no account, no address to mail to."""
+
+UNPAYABLE = tuple(SupplierName(*line.split("|")) for line in _UNPAYABLE.strip().splitlines())
+
 PEOPLE = (
     "Rae Lund",
     "Tomas Okafor",

@@ -50,6 +50,7 @@ def buyer(world: World, fields: Mapping[str, Any]) -> Record:
 
 
 def supplier(world: World, fields: Mapping[str, Any]) -> Record:
+    """What is said stays as it is, even what no operation would let in: an ACH supplier with no account."""
     number = world.chance.count("supplier")
     record: Record = new_record(world, SUPPLIERS) | {
         "name": f"Supplier {number} Inc",
@@ -66,12 +67,17 @@ def supplier(world: World, fields: Mapping[str, Any]) -> Record:
         "payee_type": "Business",
     }
     record = _overlaid(record, fields)
+    usual: Record = {}
     if record["payment_method"] in rules.NO_DELIVERY:
-        record["bank_account_number"] = record["bank_account_number"] or f"{5500000000 + number * 1009}"
-        record["bank_routing_number"] = record["bank_routing_number"] or routing_number(100 + number)
+        usual["bank_account_number"] = f"{5500000000 + number * 1009}"
+        usual["bank_routing_number"] = routing_number(100 + number)
     if record["payment_method"] == "Check":
-        record["delivery_method"] = record["delivery_method"] or "Mail"
-    settle_delivery(record)
+        usual["delivery_method"] = "Mail"
+    if record["ineligible_for_cbm"]:
+        usual["_cbm_optout_date"] = record["created"]
+    record |= {name: value for name, value in usual.items() if name not in fields}
+    if "delivery_method" not in fields:
+        settle_delivery(record)
     return _shelve(world.books.suppliers, record)
 
 

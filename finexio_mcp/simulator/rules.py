@@ -1,5 +1,7 @@
 """Who may send what: the vendor's field tables, one per resource, and the rules between fields."""
 
+from collections.abc import Mapping
+
 from .fields import (
     Field,
     Needs,
@@ -15,6 +17,7 @@ from .fields import (
     text,
     url,
     whole,
+    yes,
 )
 
 STATES = tuple(
@@ -42,6 +45,14 @@ MAX_CENTS = 999_999_900
 STATE = choice(*STATES)
 COUNTRY = choice(*COUNTRIES)
 METADATA = metadata(key_limit=25, value_limit=100)
+INTEGER = whole(-(2**63), 2**63 - 1)
+"""Where no bounds are documented; a database has its own."""
+
+
+def _each(fields: tuple[str, ...], when: Mapping[str, tuple[str, ...]]) -> tuple[Needs, ...]:
+    """A rule for each field, so that a patch of one is not refused for another."""
+    return tuple(Needs((name,), when) for name in fields)
+
 
 # --- Counterparties: the older, deprecated view of suppliers and buyers ------------------------------------------
 
@@ -95,7 +106,7 @@ BUYER_CONTACT = _CONTACT | {
 
 # --- Suppliers ---------------------------------------------------------------------------------------------------
 
-REFERENCE = text(200, pattern=r"[^\[\]{}<>]+", problem="Contains a character that is not allowed.")
+REFERENCE = text(200, pattern=r"[^\[\]]+", problem="Contains a character that is not allowed.")
 """The vendor restricts the characters and names only square brackets as forbidden."""
 
 SUPPLIER = {
@@ -116,7 +127,7 @@ SUPPLIER = {
     "corporate_phone_number": Field(text(16), fallback=""),
     "external_reference_id": Field(REFERENCE, CREATE_AND_REPLACE),
     "tax_id": Field(text(11), fallback=""),
-    "remit_email": Field(emails(), fallback=""),
+    "remit_email": Field(emails, fallback=""),
     "bank_account_number": Field(digits(17)),
     "bank_routing_number": Field(text(9)),
     "payment_method": Field(choice("ACH", "Card", "Check", "Wire", "FinexioExpress"), CREATE),
@@ -126,28 +137,31 @@ SUPPLIER = {
     "ineligible_for_conversion": Field(flag, fallback=False),
     "ineligible_for_cbm": Field(flag, fallback=False),
     "payee_type": Field(choice(*PAYEE_TYPES)),
-    "twelve_month_payment_count": Field(whole(0, 2**31 - 1)),
-    "twelve_month_spend": Field(whole(0, 2**31 - 1)),
+    "twelve_month_payment_count": Field(INTEGER),
+    "twelve_month_spend": Field(INTEGER),
     "notes": Field(text(1000), fallback=""),
     "metadata": Field(METADATA),
     "enabled": Field(flag, fallback=True),
     "internal_payments": Field(flag, fallback=False),
-    "category": Field(text(100)),
-    "sub_category": Field(text(100)),
+    "category": Field(text()),
+    "sub_category": Field(text()),
 }
 
+SUPPLIER_NEEDS_SENT = (Needs(("delivery_method",), when={"payment_method": ("Card", "Check", "FinexioExpress")}),)
+"""What has to be sent, even where the server then changes it (Card) or throws it away (FinexioExpress)."""
+
 SUPPLIER_NEEDS = (
-    Needs(
+    *_each(
         ("remit_address_1", "remit_city", "remit_state", "remit_zipcode", "remit_country"),
         when={"payment_method": ("Check",)},
     ),
-    Needs(
+    *_each(
         ("bank_account_number", "bank_routing_number"),
         when={"payment_method": ("ACH", "Wire", "FinexioExpress")},
     ),
-    Needs(("delivery_method",), when={"payment_method": ("Card", "Check")}),
     Needs(("remit_email",), when={"payment_method": ("Card", "Check"), "delivery_method": ("Email",)}),
 )
+"""What the record needs as it will be stored."""
 
 NO_DELIVERY = ("ACH", "Wire", "FinexioExpress")
 """Payment methods for which the server empties `delivery_method`, whatever was sent."""
@@ -157,9 +171,9 @@ CARD_DELIVERY = ("Email", "Portal", "Phone")
 # --- Buyers ------------------------------------------------------------------------------------------------------
 
 OWNER = {
-    "controlling_owner": Field(flag, CREATE),
-    "first_name": Field(text(40), CREATE),
-    "last_name": Field(text(40), CREATE),
+    "controlling_owner": Field(yes, CREATE),
+    "first_name": Field(text(), CREATE),
+    "last_name": Field(text(), CREATE),
     "country_code": Field(choice("USA", "CAN"), CREATE),
     "address1": Field(text(40), CREATE),
     "address2": Field(text(40), fallback=""),
@@ -167,14 +181,14 @@ OWNER = {
     "state": Field(STATE, CREATE),
     "postal_code": Field(text(10), CREATE),
     "date_of_birth": Field(day, CREATE),
-    "email": Field(email(), CREATE),
-    "ssn": Field(text(11)),
-    "passport": Field(text(40)),
-    "passport_country": Field(text(3)),
-    "drivers_license_number": Field(text(40)),
-    "drivers_license_state": Field(STATE),
+    "email": Field(email(None), CREATE),
+    "ssn": Field(text()),
+    "passport": Field(text()),
+    "passport_country": Field(text()),
+    "drivers_license_number": Field(text()),
+    "drivers_license_state": Field(text()),
 }
-OWNER_NEEDS = (Needs(("ssn",), when={"country_code": ("USA",)}),)
+OWNER_NEEDS = (Needs(("ssn",), when={"country_code": ("USA",)}), Needs(("passport_country",), given=("passport",)))
 
 BUYER = {
     "name": Field(text(120), CREATE),
@@ -198,11 +212,9 @@ BUYER = {
     "owners": Field(rows_of(OWNER, conditions=OWNER_NEEDS)),
 }
 
-BUYER_NEEDS = (
-    Needs(
-        ("drawdown_bank_account_number", "drawdown_bank_routing_number"),
-        when={"funding_method": ("ach_debit", "reverse_wire")},
-    ),
+BUYER_NEEDS = _each(
+    ("drawdown_bank_account_number", "drawdown_bank_routing_number"),
+    when={"funding_method": ("ach_debit", "reverse_wire")},
 )
 
 # --- Invoices ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from .call import PORTAL, Caller
 from .counterparties import BUYERS as BUYER_KIND
 from .counterparties import SUPPLIERS as SUPPLIER_KIND
 from .invoices import submit
-from .names import BUYERS, DEPARTMENTS, NOTES, PEOPLE, ROLES, SUPPLIERS, BuyerName, SupplierName
+from .names import BUYERS, DEPARTMENTS, NOTES, PEOPLE, ROLES, SUPPLIERS, UNPAYABLE, BuyerName, SupplierName
 from .plausible import new_record, routing_number
 from .world import World
 
@@ -45,6 +45,8 @@ def populate(world: World) -> None:
     for late_change in changes:
         _apply(world, late_change)
     _last_hours(world, draw, buyers, suppliers, today)
+    for number, who in enumerate(UNPAYABLE):
+        _unpayable(world, number, who, today)
     world.live_at(None)
     plausible.webhook(world, {"url": "https://hooks.tidewater.example/finexio", "payment_status": True})
 
@@ -111,6 +113,29 @@ def _supplier(world: World, draw: Random, who: SupplierName, today: datetime) ->
     }
     record["contacts"] = _contacts(world, draw, who)
     return book(world, record, ERP)
+
+
+def _unpayable(world: World, number: int, who: SupplierName, today: datetime) -> Record:
+    """From before the rules: the deprecated view asks for nothing without a method, people at the vendor for less.
+
+    Nobody pays these, and they have ids and a place in the lists after all others, so that no one else's change.
+    """
+    world.live_at(today - timedelta(days=74 - 3 * number, minutes=35))
+    record: Record = {"id": world.chance.uuid("unpayable")} | SUPPLIER_KIND.blank
+    record |= {"created": world.stamp(), "updated": world.stamp()}
+    record |= {
+        "name": who.name,
+        "external_reference_id": who.reference,
+        "payment_method": who.method,
+        "delivery_method": {"Check": "Mail", "Card": "Email"}.get(who.method),
+        "remit_address_1": who.address,
+        "remit_city": who.city,
+        "remit_state": who.state,
+        "remit_zipcode": who.zipcode,
+        "tax_id": f"00-{3_000_000 + number}",
+        "category": who.category,
+    }
+    return book(world, record, ERP if who.method == "Check" else PORTAL)
 
 
 def _contacts(world: World, draw: Random, who: SupplierName) -> list[Record]:

@@ -3,16 +3,31 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
+from itertools import product
+from typing import Any
 from urllib.parse import quote
 
 import anyio
 import httpx2
 import pytest
 
-from finexio_mcp.simulator import Simulator
+from finexio_mcp.simulator import Simulator, rules, views
 from tests.contract import samples
-from tests.contract.bodies import BODIES
-from tests.contract.validator import METHODS, Violations, check_answer, routes
+from tests.contract.bodies import (
+    ADDRESS,
+    BANK,
+    BODIES,
+    BUYER_BOUNDS,
+    BUYER_CASES,
+    DRAWDOWN,
+    OWNER,
+    READY_BUYER,
+    READY_SUPPLIER,
+    SUPPLIER_BOUNDS,
+    SUPPLIER_CASES,
+    Arguments,
+)
+from tests.contract.validator import METHODS, Violations, check_answer, description, routes
 from tests.contract.world import judged, small_world
 
 Pairs = Sequence[tuple[str, str]]
@@ -196,6 +211,144 @@ async def test_a_bad_body_is_refused_as_described(operation: str) -> None:
     assert answer.status_code == 400, answer.text
     assert judged_answer(answer) == []
     assert sim.journal.effects == []
+
+
+# --- The rules of suppliers and buyers ---------------------------------------------------------------------------
+
+WRITES = {"create": "POST", "replace": "PUT", "patch": "PATCH"}
+ONE_SUPPLIER, ONE_BUYER = "suppliers/s-1/", "buyers/b-1/"
+
+
+def ready_world() -> Simulator:
+    """A supplier and a buyer that lack nothing, whatever the method."""
+    sim = Simulator(seed=1, now=samples.NOW, populated=False)
+    sim.add_supplier("s-1", **READY_SUPPLIER)
+    sim.add_buyer("b-1", **READY_BUYER)
+    return sim
+
+
+async def write(client: httpx2.AsyncClient, kind: str, verb: str, body: Arguments) -> httpx2.Response:
+    """Write one supplier or buyer; a created one has a reference of its own unless it is the reference we test."""
+    path = kind if verb == "create" else {"suppliers": ONE_SUPPLIER, "buyers": ONE_BUYER}[kind]
+    return await client.request(WRITES[verb], f"counterparties/{path}", json=body)
+
+
+def whole(kind: str, verb: str) -> Arguments:
+    body = READY_SUPPLIER if kind == "suppliers" else READY_BUYER
+    return {} if verb == "patch" else body | ({"external_reference_id": "NEW"} if verb == "create" else {})
+
+
+@pytest.mark.parametrize("verb", WRITES)
+@pytest.mark.parametrize(
+    ("kind", "field", "refused", "taken"),
+    [*(("suppliers", *row) for row in SUPPLIER_BOUNDS), *(("buyers", *row) for row in BUYER_BOUNDS)],
+    ids=lambda value: str(value)[:24],
+)
+async def test_each_field_of_a_supplier_or_buyer_has_its_bounds(
+    verb: str, kind: str, field: str, refused: list[Any], taken: list[Any]
+) -> None:
+    """Documented: every field of both tables, whichever way it is written."""
+    for value in taken:
+        async with talking_to(ready_world()) as client:
+            answer = await write(client, kind, verb, whole(kind, verb) | {field: value})
+        assert (answer.status_code, judged_answer(answer)) == (200, []), (value, answer.text)
+
+    sim = ready_world()
+    async with talking_to(sim) as client:
+        for value in refused:
+            answer = await write(client, kind, verb, whole(kind, verb) | {field: value})
+            where = {field, "non_field_errors"} if field == "contacts" else {field}
+            assert (answer.status_code, judged_answer(answer)) == (400, []), value
+            assert set(answer.json()) <= where, (value, answer.text)
+    assert sim.journal.effects == []
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+@pytest.mark.parametrize(
+    ("kind", "sent", "missing"),
+    [*(("suppliers", *case) for case in SUPPLIER_CASES), *(("buyers", *case) for case in BUYER_CASES)],
+    ids=str,
+)
+async def test_a_method_needs_its_fields_as_they_are_sent(
+    verb: str, kind: str, sent: Arguments, missing: set[str]
+) -> None:
+    """Documented: what each payment, delivery or funding method makes necessary; an empty value is none."""
+    drop = {*BANK, *ADDRESS, *DRAWDOWN, "remit_email", "delivery_method", "payment_method", "funding_method"}
+    bare = {name: value for name, value in whole(kind, verb).items() if name not in drop}
+
+    async with talking_to(ready_world()) as client:
+        answer = await write(client, kind, verb, bare | sent)
+
+    assert answer.status_code == (400 if missing else 200), answer.text
+    assert not missing or set(answer.json()) == missing
+
+
+def present(**fields: Any) -> Arguments:
+    return {name: value for name, value in fields.items() if value != "absent"}
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+@pytest.mark.parametrize("method", ["ACH", "Card", "Check", "Wire", "FinexioExpress"])
+async def test_the_description_and_the_simulator_agree_on_every_way_to_pay(verb: str, method: str) -> None:
+    """Ours: one rule written twice, by schema and by code, so that neither is believed alone."""
+    rest = {
+        name: value for name, value in whole("suppliers", verb).items() if name in ("name", "external_reference_id")
+    }
+    ways = product(
+        ["absent", None, "Mail", "Email", "Portal", "Phone"],
+        ["absent", "", "a@b.example"],
+        ["absent", "000123456789"],
+        ["absent", "", "36602"],
+    )
+    verdicts: dict[bool, int] = {True: 0, False: 0}
+    for number, (delivery, mail, account, zipcode) in enumerate(ways):
+        body = rest | {"payment_method": method, "bank_routing_number": "021000021", **ADDRESS}
+        body |= present(delivery_method=delivery, remit_email=mail, bank_account_number=account)
+        body.pop("remit_zipcode")
+        body |= present(remit_zipcode=zipcode)
+        if verb == "create":
+            body["external_reference_id"] = f"NEW-{number}"
+        sim = ready_world()
+        async with talking_to(sim) as client:
+            answer = await write(client, "suppliers", verb, body)
+        good = judged(sim.journal.requests[0]) == []
+        assert answer.is_success is good, (body, answer.text)
+        verdicts[good] += 1
+    assert min(verdicts.values()) > 0
+
+
+async def test_the_description_and_the_simulator_agree_on_every_owner() -> None:
+    """Ours: as above, for the papers of a buyer's owners."""
+    papers = product(["USA", "CAN"], ["absent", "", "000-00-0000"], ["absent", "", "X1"], ["absent", "", "CAN"])
+    verdicts: dict[bool, int] = {True: 0, False: 0}
+    for country, ssn, passport, passport_country in papers:
+        owner = {name: value for name, value in OWNER.items() if name != "ssn"} | {"country_code": country}
+        owner |= present(ssn=ssn, passport=passport, passport_country=passport_country)
+        sim = ready_world()
+        async with talking_to(sim) as client:
+            answer = await write(client, "buyers", "patch", {"owners": [owner]})
+        good = judged(sim.journal.requests[0]) == []
+        assert answer.is_success is good, (owner, answer.text)
+        verdicts[good] += 1
+    assert min(verdicts.values()) > 0
+
+
+def test_the_description_and_the_simulator_know_the_same_fields() -> None:
+    """Ours: a field forgotten in one of them would be dropped, or refused, without a word."""
+    described = {
+        name: set(part["properties"])
+        for name, part in description()["components"]["schemas"].items()
+        if "properties" in part
+    }
+
+    assert described["SupplierWrite"] == {*rules.SUPPLIER, "contacts"}
+    assert described["BuyerWrite"] == {*rules.BUYER, "contacts"}
+    assert described["Owner"] == {*rules.OWNER}
+    assert described["SupplierContactWrite"] == {*rules.SUPPLIER_CONTACT}
+    assert described["BuyerContactWrite"] == {*rules.BUYER_CONTACT}
+    world = ready_world()
+    assert set(views.supplier(world.suppliers["s-1"])) == described["Supplier"]
+    assert set(views.buyer(world.buyers["b-1"])) == described["Buyer"]
 
 
 async def test_a_page_past_the_end_is_refused_as_described() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -370,6 +370,21 @@ def _are_mails(value: str) -> bool:
     return all(_is_mail(part.strip()) for part in value.split(","))
 
 
+def _is_metadata(value: str) -> bool:
+    """JSON text of an object; its keys and values are as limited as in an object."""
+    try:
+        found = json.loads(value, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(found, dict):
+        return False
+    items = cast("dict[str, Any]", found).items()
+    return all(
+        len(key) <= 25 and not key.startswith("_") and (item is None or (isinstance(item, str) and len(item) <= 100))
+        for key, item in items
+    )
+
+
 def _is_web_address(value: str) -> bool:
     parts = urlsplit(value)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", value)
@@ -383,5 +398,6 @@ FORMATS: dict[str, Format] = {
     "mail": _text(_is_mail),
     "mail-or-blank": _text(_is_blank, _is_mail),
     "mails-or-blank": _text(_is_blank, _are_mails),
+    "metadata-text": _text(_is_metadata),
     "web-address": _text(_is_web_address),
 }

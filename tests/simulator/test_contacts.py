@@ -60,6 +60,54 @@ async def test_what_a_contact_may_not_be(sim: Simulator, body: Any, errors: Any)
     assert owned(sim) == []
 
 
+@pytest.mark.parametrize("owner", ["suppliers/s-1", "buyers/b-1"])
+@pytest.mark.parametrize(
+    ("field", "refused", "taken"),
+    [
+        ("external_reference_id", "r" * 101, "r" * 100),
+        ("external_reference_id", ["r"], "A [1] & é"),
+        ("name", "n" * 41, "n" * 40),
+        ("email", "rae", "rae@hp.example"),
+        ("email", f"{'a' * 40}@hp.example", ""),
+        ("email", "rae@hp.example, tom@hp.example", f"{'a' * 39}@hp.example"),
+        ("phone", "1" * 18, "+1 (251) 555-0142"),
+        ("primary", "perhaps", False),
+        ("primary", None, True),
+    ],
+)
+async def test_a_field_of_a_contact_has_the_same_bounds_on_every_write(
+    sim: Simulator, owner: str, field: str, refused: Any, taken: Any
+) -> None:
+    """Documented: lengths, one address an email, `primary` on every write; brackets are forbidden elsewhere only."""
+    sim.add_buyer("b-1")
+    for owner_id in ("s-1", "b-1"):
+        sim.add_contact(owner_id, external_reference_id="OLD")
+    path = f"/counterparties/{owner}"
+    for value, status, first in ((refused, 400, "A"), (taken, 200, "B")):
+        row = {"primary": False, "external_reference_id": first, field: value}
+        async with client(sim) as api:
+            put = await api.put(f"{path}/contacts/OLD", json=row)
+            patched = await api.patch(f"{path}/", json={"contacts": [row]})
+            await api.patch(f"{path}/", json={"contacts": [{"primary": False, "external_reference_id": "OLD"}]})
+            created = await api.post(f"{path}/contacts", json=[row])
+        assert [answer.status_code for answer in (put, patched, created)] == [status] * 3, value
+        assert status == 200 or set(put.json()) == {field}
+
+
+async def test_two_contacts_of_one_owner_may_not_share_a_reference(sim: Simulator) -> None:
+    """Documented: unique. In whose scope is unknown; here it is the owner's, however the contacts arrive."""
+    rows = [{"primary": False, "external_reference_id": "A"}, {"primary": False, "external_reference_id": "A"}]
+    async with client(sim) as api:
+        added = await api.post(PATH, json=rows)
+        patched = await api.patch("/counterparties/suppliers/s-1/", json={"contacts": rows})
+        nameless = await api.patch("/counterparties/suppliers/s-1/", json={"contacts": [{"primary": False}] * 2})
+
+    problem = [{}, {"external_reference_id": ["This field must be unique."]}]
+    assert (added.status_code, added.json()) == (400, problem)
+    assert (patched.status_code, patched.json()) == (400, {"contacts": problem})
+    assert nameless.status_code == 200
+
+
 async def test_a_contact_may_be_created_without_an_id(sim: Simulator) -> None:
     """Documented of old contacts; the switch makes new ones so."""
     sim.quirks.created_contact_ids_null = True

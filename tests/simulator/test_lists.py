@@ -170,6 +170,7 @@ async def test_suppliers_filter_by_enabled_and_card_by_mail_opt_out(sim: Simulat
 
     assert await ids(sim, "/counterparties/suppliers", enabled="false") == ["s-1"]
     assert await ids(sim, "/counterparties/suppliers", enabled="true") == ["s-2"]
+    assert await ids(sim, "/counterparties/suppliers", enabled="perhaps") == ["s-1", "s-2"]
     assert await ids(sim, "/counterparties/suppliers", cbm_optout_date_start="2026-04-01") == ["s-2"]
     assert await ids(sim, "/counterparties/suppliers", cbm_optout_date_end="2026-04-01") == []
 

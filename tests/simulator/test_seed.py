@@ -9,7 +9,7 @@ import pytest
 
 import finexio_mcp.simulator
 from finexio_mcp.simulator import Simulator
-from finexio_mcp.simulator.names import SUPPLIERS
+from finexio_mcp.simulator.names import SUPPLIERS, UNPAYABLE
 
 from .asking import client
 from .conftest import NOW
@@ -23,7 +23,7 @@ def test_there_is_something_of_everything(seed: int) -> None:
     payments = list(sim.payments.values())
     contacts = [contact for row in sim.suppliers.values() for contact in row["contacts"]]
 
-    assert (len(sim.buyers), len(sim.suppliers), len(sim.webhooks)) == (3, 48, 1)
+    assert (len(sim.buyers), len(sim.suppliers), len(sim.webhooks)) == (3, 51, 1)
     assert 300 <= len(sim.invoices) <= 400
     assert {row["status"] for row in payments} == {"pending", "in-progress", "settled", "failed", "canceled"}
     assert {row["payment_method"] for row in payments} == {"check", "ach", "card", "wire"}
@@ -34,6 +34,21 @@ def test_there_is_something_of_everything(seed: int) -> None:
     assert any(row["note"] for row in sim.invoices.values())
     assert any(row["metadata"] for row in sim.invoices.values())
     assert any(contact["id"] is None for contact in contacts)
+
+
+async def test_three_suppliers_cannot_be_paid_and_nobody_tries(busy: Simulator) -> None:
+    """Ours: something to find for who looks; last in the lists, so that they are nobody's first example."""
+    expected = {"Dockside Awning Repair": "Check", "Tupelo Honey Wholesale": "ACH", "Ravenel Art Framing": "Card"}
+    async with client(busy) as api:
+        rows: list[dict[str, Any]] = (await api.get("/counterparties/suppliers")).json()["results"][-3:]
+    check, ach, card = rows
+    paid = {row["receiving_counterparty_id"] for row in busy.invoices.values()}
+
+    assert {row["name"]: row["payment_method"] for row in rows} == expected
+    assert (check["delivery_method"], check["remit_zipcode"]) == ("Mail", "")
+    assert (ach["bank_account_number"], ach["bank_routing_number"]) == (None, None)
+    assert (card["delivery_method"], card["remit_email"]) == ("Email", "")
+    assert paid.isdisjoint(row["id"] for row in rows)
 
 
 def test_the_seeded_books_add_up(busy: Simulator) -> None:
@@ -49,12 +64,12 @@ def test_history_shows_a_changed_account_and_a_changed_method(busy: Simulator) -
 
     assert changed["bank_account_number"] >= 1
     assert changed["payment_method"] >= 1
-    assert sum(entry["action"] == "Created" for entry in busy.history) == 51
+    assert sum(entry["action"] == "Created" for entry in busy.history) == 54
 
 
 def test_suppliers_are_told_apart_and_have_at_most_one_primary_contact(busy: Simulator) -> None:
     """Documented: references are unique, one primary contact."""
-    assert len({who.reference for who in SUPPLIERS}) == len(SUPPLIERS) == 48
+    assert len({who.reference for who in (*SUPPLIERS, *UNPAYABLE)}) == len(busy.suppliers) == 51
     for row in busy.suppliers.values():
         assert sum(contact["primary"] for contact in row["contacts"]) <= 1
 
@@ -115,6 +130,30 @@ def test_records_for_tests_are_complete_and_misspelt_fields_are_refused(sim: Sim
             add(nonsense=1)
     with pytest.raises(KeyError):
         sim.add_contact("nobody")
+
+
+def test_a_supplier_for_a_test_may_lack_what_no_operation_would_let_it_lack(sim: Simulator) -> None:
+    """Ours: what is said is kept, what is not said is sensible."""
+    ach = sim.add_supplier(payment_method="ACH", bank_account_number=None, enabled=False)
+    card = sim.add_supplier(payment_method="Card", delivery_method=None, remit_email="")
+    check = sim.add_supplier(delivery_method=None, remit_country="", contacts=[])
+    usual = [sim.add_supplier(payment_method=method) for method in ("ACH", "Wire", "FinexioExpress", "Card", "Check")]
+
+    assert (ach["bank_account_number"], bool(ach["bank_routing_number"]), ach["enabled"]) == (None, True, False)
+    assert (card["delivery_method"], card["remit_email"]) == (None, "")
+    assert (check["delivery_method"], check["remit_country"]) == (None, "")
+    assert [row["delivery_method"] for row in usual] == [None, None, None, "Email", "Mail"]
+    assert [bool(row["bank_account_number"]) for row in usual] == [True, True, True, False, False]
+
+
+async def test_a_thousand_suppliers_are_ten_pages(sim: Simulator) -> None:
+    """Documented: 100 rows a page."""
+    made = [sim.add_supplier()["id"] for _ in range(1_000)]
+    async with client(sim) as api:
+        pages = [(await api.get("/counterparties/suppliers", params={"page": page})).json() for page in range(1, 11)]
+
+    assert [row["id"] for page in pages for row in page["results"]] == made
+    assert (pages[0]["count"], pages[-1]["next"]) == (1_000, None)
 
 
 def test_it_imports_nothing_of_ours() -> None:
