@@ -1,10 +1,10 @@
-"""The files that derive from declarations: the catalog, one schema per tool, the README's tables."""
+"""The files that derive from declarations: the catalog, one schema per tool, tables of README and docs."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,18 @@ from pydantic_core import PydanticUndefined
 from finexio_mcp import catalog
 from finexio_mcp.clients import CLIENTS, PROGRAM, SANDBOX, TRY_OUT, ClientConfig
 from finexio_mcp.errors import FinexioError
-from finexio_mcp.settings import NAMES, Settings
+from finexio_mcp.settings import NAMES, TOOLSETS, Settings
 from finexio_mcp.tools import TOOLS
+from finexio_mcp.tools.buyers import DRAWDOWN_ACCOUNT
+from finexio_mcp.tools.conditions import Needs
 from finexio_mcp.tools.schema import entry
+from finexio_mcp.tools.spec import ToolSpec
+from finexio_mcp.tools.suppliers import TO_BE_TAKEN
 
 ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "tool_schemas"
 README = ROOT / "README.md"
+SUPPLIERS = ROOT / "docs" / "suppliers.md"
 BLOCK = re.compile(r"(<!-- (?P<name>[a-z-]+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -31,7 +36,7 @@ def expected() -> dict[Path, str]:
     files = {catalog.FILE: json.dumps(rows, ensure_ascii=False, separators=(",", ":")) + "\n"}
     for row in rows:
         files[SCHEMAS / f"{row['entry']['name']}.json"] = json.dumps(row["entry"], indent=2, ensure_ascii=False) + "\n"
-    files[README] = _fill_blocks(README.read_text(encoding="utf-8"))
+    files |= {page: _fill_blocks(page.read_text(encoding="utf-8")) for page in (README, SUPPLIERS)}
     return files
 
 
@@ -59,11 +64,18 @@ def write() -> list[Path]:
     return changed
 
 
-# Blocks of the README --------------------------------------------------------
+# Blocks of the pages ---------------------------------------------------------
 
 
 def _fill_blocks(text: str) -> str:
-    blocks = {"tools": _tools, "settings": _settings, "errors": _errors, "clients": _clients}
+    blocks = {
+        "tools": _tools,
+        "settings": _settings,
+        "errors": _errors,
+        "clients": _clients,
+        "supplier-rules": lambda: _rules(TO_BE_TAKEN),
+        "buyer-rules": lambda: _rules(DRAWDOWN_ACCOUNT),
+    }
     return BLOCK.sub(lambda match: f"{match[1]}{blocks[match['name']]()}\n{match[3]}", text)
 
 
@@ -73,8 +85,29 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def _tools() -> str:
-    rows = ((f"`{tool.name}`", tool.title, tool.effect.value, f"`{tool.route}`") for tool in TOOLS)
-    return _table(("Tool", "Does", "Access", "Calls"), rows)
+    return "\n".join(_toolset(name, [tool for tool in TOOLS if tool.toolset == name]) for name in TOOLSETS)
+
+
+def _toolset(name: str, tools: Sequence[ToolSpec]) -> str:
+    rows = ((f"`{tool.name}`", tool.title, tool.effect.value, f"`{tool.route}`") for tool in tools)
+    title = "" if name == "core" else f"\nToolset `{name}`:\n\n"
+    return title + _table(("Tool", "Does", "Access", "Calls"), rows)
+
+
+def _values(condition: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return [f"`{name}` is {' or '.join(values)}" for name, values in condition.items()]
+
+
+def _rules(rules: Sequence[Needs]) -> str:
+    rows = (
+        (
+            " and ".join(_values(rule.when)) + "".join(f", unless {words}" for words in _values(rule.unless)),
+            ", ".join(f"`{name}`" for name in rule.fields),
+            f"{rule.way_out[0].upper()}{rule.way_out[1:]}.",
+        )
+        for rule in rules
+    )
+    return _table(("When", "Required", "Way out"), rows)
 
 
 def _default(field: str) -> str:

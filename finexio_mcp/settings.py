@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 Environment = Literal["sandbox", "production", "simulator"]
 Access = Literal["read", "write", "pay"]
 ACCESS_ORDER: tuple[Access, ...] = ("read", "write", "pay")
-TOOLSETS = ("core", "ledger")
+TOOLSETS = ("core", "suppliers", "buyers", "ledger")
 
 SANDBOX_URL = "https://api.finexio-stage.com/v2"
 PRODUCTION_URL = "https://api.finexio.com/v2"
@@ -111,8 +111,8 @@ class Settings(BaseSettings):
     toolsets: Names = _named(
         "FINEXIO_MCP_TOOLSETS",
         ("core",),
-        "Groups of tools, comma-separated. `core` is the 26 tools; `ledger` shows what was submitted through this "
-        "server.",
+        "Groups of tools, comma-separated. `core` is the 26 tools; `suppliers` and `buyers` are Finexio's current "
+        "endpoints for both; `ledger` shows what was submitted through this server.",
     )
     tools: Names = _named(
         "FINEXIO_MCP_TOOLS",
@@ -198,7 +198,8 @@ class Settings(BaseSettings):
     unmask: Names = _named(
         "FINEXIO_MCP_UNMASK",
         (),
-        "Fields shown in clear, comma-separated, such as `bank_routing_number`. Passwords are never shown.",
+        "Fields shown in clear, comma-separated, such as `bank_routing_number`. Passwords, and identity numbers and "
+        "dates of birth of people, are never shown.",
     )
     result_chars: int = _named(
         "FINEXIO_MCP_RESULT_CHARS",

@@ -38,6 +38,7 @@ BUYER, SUPPLIER, INVOICE, PAYMENT, DRAWDOWN, WEBHOOK = (
     "hook-1",
 )
 CONTACT, REFERENCE = "contact-1", "HP-AR"
+BUYER_CONTACT, BUYER_REFERENCE = "contact-2", "S1-CFO"
 
 PAY = "finexio_invoices_bulk_create"
 CREATE_COUNTERPARTY = "create_a_finexio_counterparty"
@@ -50,6 +51,18 @@ CREATE_WEBHOOK = "create_a_finexio_webhook"
 REPLACE_WEBHOOK = "update_a_finexio_webhook_by_id"
 PATCH_WEBHOOK = "finexio_webhooks_partial_update"
 DELETE_WEBHOOK = "delete_a_finexio_webhook_by_id"
+CREATE_SUPPLIER = "create_a_finexio_supplier"
+REPLACE_SUPPLIER = "update_a_finexio_supplier_by_id"
+PATCH_SUPPLIER = "finexio_suppliers_partial_update"
+CREATE_BUYER = "create_a_finexio_buyer"
+REPLACE_BUYER = "update_a_finexio_buyer_by_id"
+PATCH_BUYER = "finexio_buyers_partial_update"
+CREATE_BUYER_CONTACT = "create_a_finexio_buyer_contact"
+UPDATE_BUYER_CONTACT = "update_a_finexio_buyer_contact_by_id"
+DELETE_BUYER_CONTACT = "delete_a_finexio_buyer_contact_by_id"
+
+EVERY_TOOL = {"FINEXIO_MCP_TOOLSETS": "core,suppliers,buyers,ledger"}
+"""The setting under which nothing is off."""
 
 HOOK = {
     "event": "payment.changed",
@@ -58,6 +71,23 @@ HOOK = {
     "password": "let me in",
 }
 VENDOR = {"name": "Quay Rope Co", "type": "Supplier", "internal_id": "QUAY-9"}
+PAYEE = {
+    "name": "Quay Sail Co",
+    "external_reference_id": "SAIL-9",
+    "payment_method": "Card",
+    "delivery_method": "Portal",
+}
+PAYER = {
+    "name": "Store Nine LLC",
+    "external_reference_id": "STORE-9",
+    "tax_id": "00-7654321",
+    "funding_method": "wire",
+    "address_1": "9 Main St",
+    "city": "Boise",
+    "state": "ID",
+    "zipcode": "83702",
+    "country": "USA",
+}
 
 
 def invoice(number: str = "HP-1", amount_cents: int = 125_00, **fields: Any) -> dict[str, Any]:
@@ -78,8 +108,22 @@ WRITES: Mapping[str, Arguments] = {
     REPLACE_WEBHOOK: {"id": WEBHOOK, **HOOK},
     PATCH_WEBHOOK: {"id": WEBHOOK, "payment_status": True},
     DELETE_WEBHOOK: {"id": WEBHOOK},
+    CREATE_SUPPLIER: PAYEE,
+    REPLACE_SUPPLIER: {"id": SUPPLIER, **PAYEE, "external_reference_id": "SAIL-10"},
+    PATCH_SUPPLIER: {"id": SUPPLIER, "care_of": "Rae Lund"},
+    CREATE_BUYER: PAYER,
+    REPLACE_BUYER: {"id": BUYER, **PAYER, "external_reference_id": "STORE-10"},
+    PATCH_BUYER: {"id": BUYER, "dba_name": "Store One"},
+    CREATE_BUYER_CONTACT: {"buyer_id": BUYER, "primary": False, "name": "Ida Moss", "external_reference_id": "S1-2"},
+    UPDATE_BUYER_CONTACT: {"buyer_id": BUYER, "id": BUYER_REFERENCE, "primary": True, "name": "Rae Holt"},
+    DELETE_BUYER_CONTACT: {"buyer_id": BUYER, "id": BUYER_REFERENCE},
 }
 """Every tool that changes something, with arguments that the office takes."""
+
+LIKE_ANOTHER = frozenset({CREATE_BUYER, REPLACE_BUYER, PATCH_BUYER, CREATE_BUYER_CONTACT, DELETE_BUYER_CONTACT})
+"""A buyer is written as a supplier is, and its contacts as a supplier's are."""
+EACH_SHAPE = tuple(tool for tool in WRITES if tool not in LIKE_ANOTHER)
+"""For the longest of the matrices; every other one takes them all."""
 
 READS: Mapping[str, Arguments] = {
     "list_all_finexio_counterparties": {},
@@ -97,8 +141,16 @@ READS: Mapping[str, Arguments] = {
     "list_all_finexio_supplier_contacts": {"supplier_id": SUPPLIER},
     "list_all_finexio_webhooks": {},
     "get_single_finexio_webhook_by_id": {"id": WEBHOOK},
+    "list_all_finexio_suppliers": {},
+    "get_single_finexio_supplier_by_id": {"id": SUPPLIER},
+    "list_all_finexio_buyers": {},
+    "get_single_finexio_buyer_by_id": {"id": BUYER},
+    "list_all_finexio_buyer_contacts": {"buyer_id": BUYER},
 }
-"""Every tool that only looks."""
+"""Every tool that only looks at Finexio."""
+
+OWN = frozenset({"find_finexio_submissions", "get_finexio_submission"})
+"""Those that only look into our own ledger."""
 
 
 async def at_once(_seconds: float) -> None:
@@ -114,6 +166,7 @@ def office(*, webhook: bool = True) -> Simulator:
     sim.add_contact(
         SUPPLIER, id=CONTACT, external_reference_id=REFERENCE, name="Rae Lund", email="rae@harbor.example", primary=True
     )
+    sim.add_contact(BUYER, id=BUYER_CONTACT, external_reference_id=BUYER_REFERENCE, name="Rae Lund", primary=True)
     parties = {"originating_counterparty_id": BUYER, "receiving_counterparty_id": SUPPLIER}
     sim.add_invoice(INVOICE, invoice_number="OLD-1", amount_cents=50_00, status="complete", **parties)
     sim.add_payment(PAYMENT, invoice_ids=[INVOICE], status="settled")
@@ -191,9 +244,9 @@ class FakeClock(Clock):
 async def connect_at(
     clock: Clock, upstream: Simulator | httpx2.AsyncBaseTransport, era: Era = "auto", **settings: Any
 ) -> AsyncGenerator[Client]:
-    """As `connect`, with time in the test's hand."""
+    """As `connect`, with time in the test's hand, and with every toolset."""
     transport = upstream.transport() if isinstance(upstream, Simulator) else upstream
-    chosen = simulator_settings(**settings)
+    chosen = simulator_settings(**{**EVERY_TOOL, **settings})
 
     @contextlib.asynccontextmanager
     async def lifespan(_server: Server[Engine]) -> AsyncGenerator[Engine]:

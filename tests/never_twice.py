@@ -91,7 +91,6 @@ class Desk:
         usual = {
             "FINEXIO_BASE_URL": ADDRESS,
             "FINEXIO_MCP_LEDGER_URL": f"sqlite:///{self.file}",
-            "FINEXIO_MCP_TOOLSETS": "core,ledger",
         }
         return connect_at(self.clock, over or self.sim, era, **{**usual, **settings})
 

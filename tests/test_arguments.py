@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from datetime import date, timedelta
 from typing import Any, get_args
 
@@ -11,9 +13,10 @@ from pydantic import BaseModel
 from finexio_mcp.api.requests import build
 from finexio_mcp.arguments import MAX_DEPTH, Checked, check
 from finexio_mcp.errors import InvalidArguments
+from finexio_mcp.guards.names import sensitive
 from finexio_mcp.tools import BY_NAME, TOOLS
 from finexio_mcp.tools.spec import Local, ToolSpec
-from tests.tools.samples import LEAST, SUPPLIER, WEBHOOK, Arguments, invoice, places, plant, schema_of
+from tests.tools.samples import LEAST, SUPPLIER, WEBHOOK, Arguments, Step, invoice, places, plant, schema_of
 
 CREATE = "create_a_finexio_counterparty"
 REPLACE = "update_a_finexio_counterparty_by_id"
@@ -21,11 +24,19 @@ PATCH = "finexio_counterparties_partial_update"
 PAY = "finexio_invoices_bulk_create"
 ADD_CONTACTS = "create_a_finexio_supplier_contact"
 CHANGE_CONTACT = "update_a_finexio_supplier_contact_by_id"
+DELETE_CONTACT = "delete_a_finexio_supplier_contact_by_id"
 SUBSCRIBE = "create_a_finexio_webhook"
 PATCH_WEBHOOK = "finexio_webhooks_partial_update"
 LIST_PAYMENTS = "list_all_finexio_payments"
 LIST_DRAWDOWNS = "list_all_finexio_drawdowns"
 GET_INVOICE = "get_single_finexio_invoice_by_id"
+CREATE_SUPPLIER = "create_a_finexio_supplier"
+PATCH_SUPPLIER = "finexio_suppliers_partial_update"
+CREATE_BUYER = "create_a_finexio_buyer"
+PATCH_BUYER = "finexio_buyers_partial_update"
+ADD_BUYER_CONTACTS = "create_a_finexio_buyer_contact"
+CHANGE_BUYER_CONTACT = "update_a_finexio_buyer_contact_by_id"
+DELETE_BUYER_CONTACT = "delete_a_finexio_buyer_contact_by_id"
 
 ADDRESS: Arguments = {"address_1": "18 Wharf Street", "city": "Mobile", "state": "AL", "zipcode": "36602"}
 BANK: Arguments = {"bank_account_number": "000123456789", "bank_routing_number": "021000021"}
@@ -51,13 +62,18 @@ def day(distance: int) -> str:
     return (date.today() + timedelta(days=distance)).isoformat()  # noqa: DTZ011
 
 
+WARNED = {"update_a_finexio_supplier_by_id", "update_a_finexio_buyer_by_id"}
+"""They cannot leave alone where the money goes or comes from, and so remind of a phone call."""
+
+
 @every_tool
 def test_the_least_that_a_tool_needs_is_enough(tool: ToolSpec) -> None:
     """Documented: nothing else is required by Finexio."""
     checked = check(tool, LEAST[tool.name])
 
     assert isinstance(checked, Checked)
-    assert (checked.local, checked.notices) == ({}, ())
+    assert checked.local == {}
+    assert len(checked.notices) == (tool.name in WARNED)
     if tool.name != PAY:
         assert checked.wire == LEAST[tool.name]
 
@@ -83,17 +99,30 @@ def test_a_call_without_arguments_is_one_with_none(raw: Any) -> None:
 @pytest.mark.parametrize("empty", [None, "", []], ids=["null", "text", "array"])
 def test_an_optional_argument_sent_empty_counts_as_absent(tool: ToolSpec, empty: Any) -> None:
     """Ours: some hosts must send every field; inside the objects of an array they do so too."""
-    least = LEAST[tool.name]
-    optional = [
-        path
-        for path, _ in places(schema_of(tool))
-        if not (len(path) == 1 and path[0] in least)
-        and path[-1] not in (least.get(str(path[0]), [{}])[0] if len(path) == 3 else {})
-        and path[2:] not in {("metadata", 0, "name"), ("metadata", 0, "value"), ("line_items", 0, "description")}
-    ]
+    for path in optional_places(schema_of(tool)):
+        if path[0] in LEAST[tool.name] and len(path) == 1:
+            continue
+        sent = plant(tool.name, path, empty)
+        assert check(tool, sent) == check(tool, without(sent, path)), path
 
-    for path in optional:
-        assert check(tool, plant(tool.name, path, empty)) == check(tool, least), path
+
+def optional_places(schema: Mapping[str, Any], at: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
+    """Every argument that its object can do without, those inside objects of arrays too."""
+    for name, inner in schema["properties"].items():
+        if name not in schema.get("required", []):
+            yield (*at, name)
+        if "properties" in inner.get("items", {}):
+            yield from optional_places(inner["items"], (*at, name, 0))
+
+
+def without(arguments: Arguments, path: tuple[Step, ...]) -> Arguments:
+    """The same arguments, but for one place."""
+    left = deepcopy(arguments)
+    holder: Any = left
+    for step in path[:-1]:
+        holder = holder[step]
+    del holder[path[-1]]
+    return left
 
 
 def test_all_optional_arguments_may_be_sent_empty_at_once() -> None:
@@ -656,7 +685,7 @@ def test_primary_has_to_be_said(primary: Any) -> None:
 # Partial updates -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tool", [PATCH, PATCH_WEBHOOK])
+@pytest.mark.parametrize("tool", [PATCH, PATCH_WEBHOOK, PATCH_SUPPLIER, PATCH_BUYER])
 @pytest.mark.parametrize("more", [{}, {"url": None}, {"name": ""}, {"clear": []}])
 def test_a_partial_update_changes_something(tool: str, more: Arguments) -> None:
     """Ours: an update of nothing would be confirmed as if something had changed."""
@@ -665,7 +694,7 @@ def test_a_partial_update_changes_something(tool: str, more: Arguments) -> None:
     assert list(refused(tool, {"id": "x-1", **known})) == [""]
 
 
-@pytest.mark.parametrize("tool", [PATCH, CHANGE_CONTACT])
+@pytest.mark.parametrize("tool", [tool.name for tool in TOOLS if tool.arguments.clearable])
 def test_a_cleared_field_travels_as_empty_text(tool: str) -> None:
     """Documented: the vendor's schema has no null."""
     least = {key: value for key, value in LEAST[tool].items() if key != "name"}
@@ -690,6 +719,25 @@ def test_a_cleared_field_travels_as_empty_text(tool: str) -> None:
         (CHANGE_CONTACT, "primary"),
         (CHANGE_CONTACT, "external_reference_id"),
         (CHANGE_CONTACT, "payment_notification"),
+        (PATCH_SUPPLIER, "name"),
+        (PATCH_SUPPLIER, "external_reference_id"),
+        (PATCH_SUPPLIER, "payment_method"),
+        (PATCH_SUPPLIER, "delivery_method"),
+        (PATCH_SUPPLIER, "payment_terms"),
+        (PATCH_SUPPLIER, "remit_country"),
+        (PATCH_SUPPLIER, "enabled"),
+        (PATCH_SUPPLIER, "metadata"),
+        (PATCH_SUPPLIER, "contacts"),
+        (PATCH_BUYER, "name"),
+        (PATCH_BUYER, "external_reference_id"),
+        (PATCH_BUYER, "tax_id"),
+        (PATCH_BUYER, "funding_method"),
+        (PATCH_BUYER, "address_1"),
+        (PATCH_BUYER, "country"),
+        (PATCH_BUYER, "owners"),
+        (CHANGE_BUYER_CONTACT, "primary"),
+        (CHANGE_BUYER_CONTACT, "external_reference_id"),
+        (CHANGE_BUYER_CONTACT, "funding_notification"),
     ],
 )
 def test_what_cannot_be_empty_cannot_be_cleared(tool: str, name: str) -> None:
@@ -700,9 +748,12 @@ def test_what_cannot_be_empty_cannot_be_cleared(tool: str, name: str) -> None:
     assert all(clearable in problem for clearable in BY_NAME[tool].arguments.clearable)
 
 
-def test_a_field_is_cleared_or_set_but_not_both() -> None:
+@pytest.mark.parametrize("tool", [tool.name for tool in TOOLS if tool.arguments.clearable])
+def test_a_field_is_cleared_or_set_but_not_both(tool: str) -> None:
     """Ours: it is not known which of them was meant."""
-    problems = refused(PATCH, {"id": "c-1", "city": "Mobile", "clear": ["notes", "city"]})
+    name, *_, other = BY_NAME[tool].arguments.clearable
+
+    problems = refused(tool, {**LEAST[tool], name: "a", "clear": [other, name]})
 
     assert list(problems) == ["clear[1]"]
 
@@ -828,7 +879,7 @@ def test_an_id_is_opaque(id_: str) -> None:
 
 def test_a_contacts_reference_may_hold_blanks() -> None:
     """Documented: a reference is the caller's own text, and the only key of a contact."""
-    for tool in (CHANGE_CONTACT, "delete_a_finexio_supplier_contact_by_id"):
+    for tool in (CHANGE_CONTACT, DELETE_CONTACT, CHANGE_BUYER_CONTACT, DELETE_BUYER_CONTACT):
         assert accepted(tool, {**LEAST[tool], "id": "AR desk #1 (é)"})["id"] == "AR desk #1 (é)"
 
 
@@ -952,21 +1003,33 @@ def test_what_steers_the_answer_is_bounded(given: Arguments, field: str) -> None
 
 # Secrets ---------------------------------------------------------------------
 
+SECRETS = [(tool, path) for tool in TOOLS for path, _ in places(schema_of(tool)) if sensitive(str(path[-1]))]
+every_secret = pytest.mark.parametrize(
+    ("tool", "path"), SECRETS, ids=[f"{tool.name}-{path[-1]}" for tool, path in SECRETS]
+)
 
+
+def named(path: tuple[Step, ...]) -> str:
+    """A place as a refusal writes it."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+@every_secret
 @pytest.mark.parametrize("mask", ["****6789", "•••6789", "12345*", "＊＊６７８９", "●●●●6789"])
-def test_a_mask_never_travels_back(mask: str) -> None:
+def test_a_mask_never_travels_back(tool: ToolSpec, path: tuple[Step, ...], mask: str) -> None:
     """Ours: an agent that copies what it was shown would overwrite the real number."""
-    for name in ("bank_account_number", "bank_routing_number", "tax_id"):
-        assert "mask" in refused(PATCH, {"id": "c-1", name: mask})[name]
-    assert "mask" in refused(PATCH_WEBHOOK, {"id": "w-1", "password": mask})["password"]
-    field = "invoices[0].account_number"
-    assert "mask" in refused(PAY, {"invoices": [invoice(account_number=mask)]})[field]
+    assert "mask" in refused(tool.name, plant(tool.name, path, mask))[named(path)]
 
 
-@pytest.mark.parametrize("visible", ["6789", "789", "0"])
-def test_the_visible_end_of_a_bank_account_is_no_bank_account(visible: str) -> None:
-    """Ours: Finexio itself shows some accounts as their last four digits."""
-    assert list(refused(PATCH, {"id": "c-1", "bank_account_number": visible})) == ["bank_account_number"]
+@pytest.mark.parametrize("visible", ["6789", "0021", "789", "0"])
+def test_the_visible_end_of_a_number_is_not_taken_for_the_number(visible: str) -> None:
+    """Ours: it would replace the number, and the answer would look the same as before."""
+    endings = ("bank_account_number", "bank_routing_number", "tax_id", "ssn")
+    shown = [(tool, path) for tool, path in SECRETS if str(path[-1]).endswith(endings)]
+
+    assert len({path[-1] for _, path in shown}) == 8
+    for tool, path in shown:
+        assert list(refused(tool.name, plant(tool.name, path, visible))) == [named(path)]
 
 
 # Shape of the refusal --------------------------------------------------------
@@ -1032,15 +1095,10 @@ def test_an_unknown_argument_is_named_whatever_it_is_called(name: str) -> None:
     assert refused("get_single_finexio_invoice_by_id", {"id": "x", name: 1}).keys() == {name}
 
 
+@pytest.mark.parametrize("tool", [ADD_CONTACTS, ADD_BUYER_CONTACTS, CREATE_SUPPLIER, CREATE_BUYER])
 @pytest.mark.parametrize("reference", [".", "..", " ", "line\nbreak", "next\x85line", "bidi\u202e"])
-def test_a_contact_is_not_given_a_reference_that_no_later_call_could_address(reference: str) -> None:
+def test_a_contact_is_not_given_a_reference_that_no_later_call_could_address(tool: str, reference: str) -> None:
     """Documented: the reference is the only key in the path of an update."""
-    arguments = {"supplier_id": "x", "contacts": [{"primary": False, "external_reference_id": reference}]}
+    arguments = {**LEAST[tool], "contacts": [{"primary": False, "external_reference_id": reference}]}
 
-    assert refused("create_a_finexio_supplier_contact", arguments).keys() == {"contacts[0].external_reference_id"}
-
-
-@pytest.mark.parametrize("field", ["bank_account_number", "bank_routing_number", "tax_id"])
-def test_the_visible_end_of_a_masked_number_is_not_taken_for_the_number(field: str) -> None:
-    """Ours: it would replace the number, and the answer would look the same as before."""
-    assert refused("finexio_counterparties_partial_update", {"id": "x", field: "0021"}).keys() == {field}
+    assert refused(tool, arguments).keys() == {"contacts[0].external_reference_id"}

@@ -10,7 +10,7 @@ import pytest
 from finexio_mcp import catalog
 from finexio_mcp.catalog import may_use, require, unknown_tools
 from finexio_mcp.errors import AccessDenied
-from finexio_mcp.settings import load
+from finexio_mcp.settings import TOOLSETS, load
 from finexio_mcp.tools import CORE, TOOLS
 from finexio_mcp.tools.schema import entry
 from finexio_mcp.tools.spec import Effect
@@ -29,7 +29,7 @@ def offered(**settings: Any) -> list[str]:
 
 
 def test_the_catalog_holds_the_registry() -> None:
-    """Ours: a start reads the file instead of importing 26 declarations, and shows the same."""
+    """Ours: a start reads the file instead of importing the declarations, and shows the same."""
     listed = catalog.read()
 
     assert [row.entry for row in listed.values()] == [entry(tool) for tool in TOOLS]
@@ -52,6 +52,44 @@ def test_the_ledgers_own_tools_are_offered_to_those_who_ask_for_them() -> None:
     assert offered(FINEXIO_MCP_TOOLSETS="core,ledger") == [*offered(), *own]
     assert offered(FINEXIO_MCP_TOOLSETS="ledger", FINEXIO_MCP_ACCESS="read") == own
     assert not set(own) & set(offered())
+
+
+OPT_IN = {toolset: [tool for tool in TOOLS if tool.toolset == toolset] for toolset in TOOLSETS if toolset != "core"}
+
+
+@pytest.mark.parametrize("access", ALLOWED)
+@pytest.mark.parametrize("toolset", OPT_IN)
+def test_a_toolset_is_offered_to_those_who_ask_for_it_as_far_as_their_access_goes(toolset: str, access: str) -> None:
+    """Ours: asking for tools grants no access, and takes none of the others away."""
+    asked = {"FINEXIO_MCP_TOOLSETS": f"core,{toolset}", "FINEXIO_MCP_ACCESS": access}
+    more = [tool.name for tool in OPT_IN[toolset] if tool.effect in ALLOWED[access]]
+
+    assert OPT_IN[toolset]
+    assert offered(**asked) == [*offered(FINEXIO_MCP_ACCESS=access), *more]
+    assert offered(**{**asked, "FINEXIO_MCP_TOOLSETS": toolset}) == more
+
+
+def test_only_reads_of_a_toolset_are_offered_in_production_until_told_otherwise() -> None:
+    """Ours: as for the 26."""
+    asked = {"FINEXIO_ENVIRONMENT": "production", "FINEXIO_MCP_TOOLSETS": "suppliers,buyers"}
+
+    assert offered(**asked) == [
+        "list_all_finexio_suppliers",
+        "get_single_finexio_supplier_by_id",
+        "list_all_finexio_buyers",
+        "get_single_finexio_buyer_by_id",
+        "list_all_finexio_buyer_contacts",
+    ]
+
+
+def test_a_tool_that_is_named_is_off_while_its_toolset_is() -> None:
+    """Ours: both have to allow it, and the refusal names the one that does not."""
+    name = "create_a_finexio_supplier"
+
+    assert offered(FINEXIO_MCP_TOOLS=name) == []
+    assert offered(FINEXIO_MCP_TOOLS=name, FINEXIO_MCP_TOOLSETS="suppliers") == [name]
+    with pytest.raises(AccessDenied, match="add suppliers to FINEXIO_MCP_TOOLSETS"):
+        require(catalog.read()[name], load(FINEXIO_MCP_TOOLS=name))
 
 
 def test_production_offers_reads_until_told_otherwise() -> None:
@@ -95,7 +133,7 @@ def test_a_refusal_names_the_setting_that_would_have_to_change(settings: dict[st
 @pytest.mark.parametrize("name", [tool.name for tool in TOOLS])
 def test_what_is_offered_can_be_called_and_nothing_else(name: str) -> None:
     """Ours: the list and the gate are one decision."""
-    for access, toolsets in product(ALLOWED, ("core", "ledger")):
+    for access, toolsets in product(ALLOWED, (*TOOLSETS, ",".join(TOOLSETS))):
         settings, listed = load(FINEXIO_MCP_ACCESS=access, FINEXIO_MCP_TOOLSETS=toolsets), catalog.read()[name]
         if may_use(listed, settings):
             require(listed, settings)

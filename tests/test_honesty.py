@@ -10,17 +10,29 @@ import httpx2
 import pytest
 
 from tests.calls import (
+    BUYER,
+    BUYER_REFERENCE,
     CONTACT,
+    CREATE_BUYER,
+    CREATE_BUYER_CONTACT,
     CREATE_CONTACT,
     CREATE_COUNTERPARTY,
+    CREATE_SUPPLIER,
+    DELETE_BUYER_CONTACT,
     DELETE_CONTACT,
     DELETE_WEBHOOK,
+    EVERY_TOOL,
+    PATCH_BUYER,
     PATCH_COUNTERPARTY,
+    PATCH_SUPPLIER,
     PAY,
     PAYMENT,
     READS,
     REFERENCE,
+    REPLACE_BUYER,
+    REPLACE_SUPPLIER,
     SUPPLIER,
+    UPDATE_BUYER_CONTACT,
     UPDATE_CONTACT,
     WRITES,
     Content,
@@ -38,7 +50,11 @@ pytestmark = pytest.mark.parametrize("era", ERAS)
 
 GET_IMAGE = "get_single_finexio_payment_image_by_id"
 LIST_IMAGES = "list_all_finexio_payment_images"
-CONTACTS = [{"id": CONTACT, "external_reference_id": REFERENCE, "name": "Rae", "primary": True}]
+CONTACTS = [
+    {"id": CONTACT, "external_reference_id": reference, "name": "Rae", "primary": True}
+    for reference in (REFERENCE, BUYER_REFERENCE)
+]
+ANOTHER = {"id": "another", "name": "Another", "external_reference_id": "OTHER"}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +68,16 @@ CONTACTS = [{"id": CONTACT, "external_reference_id": REFERENCE, "name": "Rae", "
         (DELETE_CONTACT, [reply(200, CONTACTS), reply(200, False)]),
         (DELETE_CONTACT, [reply(200, CONTACTS), reply(200, {"detail": "not now"})]),
         (DELETE_WEBHOOK, [reply(200, {"detail": "no"})]),
+        *((tool, [reply(200, {})]) for tool in (CREATE_SUPPLIER, CREATE_BUYER, REPLACE_SUPPLIER, REPLACE_BUYER)),
+        *((tool, [reply(200, {"detail": "queued"})]) for tool in (CREATE_SUPPLIER, CREATE_BUYER)),
+        *((tool, [reply(200)]) for tool in (CREATE_SUPPLIER, CREATE_BUYER, REPLACE_SUPPLIER, REPLACE_BUYER)),
+        *((tool, [reply(200, ANOTHER)]) for tool in (REPLACE_SUPPLIER, REPLACE_BUYER)),
+        (PATCH_SUPPLIER, [reply(200, {"id": SUPPLIER, "payment_method": "Card"}), reply(200, ANOTHER)]),
+        (PATCH_BUYER, [reply(200, {"id": BUYER, "funding_method": "wire"}), reply(200, ANOTHER)]),
+        (CREATE_BUYER_CONTACT, [reply(200, CONTACTS)]),
+        (UPDATE_BUYER_CONTACT, [reply(200, CONTACTS), reply(200, {**ANOTHER, "primary": True})]),
+        (DELETE_BUYER_CONTACT, [reply(200, CONTACTS), reply(200, False)]),
+        (DELETE_BUYER_CONTACT, [reply(200, CONTACTS), reply(200, {"detail": "not now"})]),
     ],
 )
 async def test_a_write_is_confirmed_only_by_the_record_that_was_written(
@@ -112,7 +138,8 @@ async def test_reasons_for_many_rows_stay_short(era: Era) -> None:
     assert any("rows are left out" in notice for notice in content["notices"])
 
 
-async def test_what_a_write_created_fits_a_model_too(era: Era) -> None:
+@pytest.mark.parametrize(("tool", "owner"), [(CREATE_CONTACT, "supplier_id"), (CREATE_BUYER_CONTACT, "buyer_id")])
+async def test_what_a_write_created_fits_a_model_too(tool: str, owner: str, era: Era) -> None:
     """Ours: no result is longer than the operator allows; what names the contacts stays."""
     sim = office()
     contacts = [
@@ -120,8 +147,8 @@ async def test_what_a_write_created_fits_a_model_too(era: Era) -> None:
         for n in range(50)
     ]
 
-    async with connect(sim, era, FINEXIO_MCP_RESULT_CHARS=5_000) as client:
-        content = await ask(client, CREATE_CONTACT, supplier_id=SUPPLIER, contacts=contacts)
+    async with connect(sim, era, **EVERY_TOOL, FINEXIO_MCP_RESULT_CHARS=5_000) as client:
+        content = await ask(client, tool, {owner: WRITES[tool][owner], "contacts": contacts})
 
     assert content["status"] == "confirmed"
     assert [row["external_reference_id"] for row in content["result"]] == [f"REF-{n}" for n in range(50)]
@@ -224,12 +251,13 @@ async def test_a_refusal_about_no_field_warns_of_a_duplicate(era: Era) -> None:
         assert "may already exist there" in content["error"]["message"]
 
 
-async def test_letter_case_of_an_id_is_no_doubt(era: Era) -> None:
+@pytest.mark.parametrize("tool", [PATCH_COUNTERPARTY, PATCH_SUPPLIER, PATCH_BUYER])
+async def test_letter_case_of_an_id_is_no_doubt(tool: str, era: Era) -> None:
     """Ours: UUIDs are written in either case."""
     record = {"id": "3b0f6f0e-aaaa-4a53-9a36-0a5f8d6c1e11", "name": "Harbor Paper Co"}
 
     async with connect_at(FakeClock(), Upstream(reply(200, record)), era) as client:
-        content = await ask(client, PATCH_COUNTERPARTY, id=record["id"].upper(), city="Mobile")
+        content = await ask(client, tool, id=record["id"].upper(), name="Harbor Paper Co")
 
     assert content["status"] == "confirmed"
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,15 +18,25 @@ import pytest
 from finexio_mcp.logs import JsonFormatter, TextFormatter
 from finexio_mcp.simulator import Fault, Simulator
 from tests.calls import (
+    BUYER,
+    CREATE_BUYER,
     CREATE_COUNTERPARTY,
+    CREATE_SUPPLIER,
     CREATE_WEBHOOK,
+    EVERY_TOOL,
     HOOK,
     INVOICE,
+    PATCH_BUYER,
     PATCH_COUNTERPARTY,
+    PATCH_SUPPLIER,
     PATCH_WEBHOOK,
     PAY,
+    PAYEE,
+    PAYER,
     PAYMENT,
     READS,
+    REPLACE_BUYER,
+    REPLACE_SUPPLIER,
     REPLACE_WEBHOOK,
     SUPPLIER,
     WEBHOOK,
@@ -45,7 +56,9 @@ from tests.conftest import ERAS, Era, connect
 
 pytestmark = pytest.mark.parametrize("era", ERAS)
 
-ACCOUNT, ROUTING, TAX_ID, CUSTOMER = "948173650284", "991234567", "41-7730925", "5519028374"
+ACCOUNT, ROUTING, TAX_ID, CUSTOMER = "948173650284", "991234561", "41-7730925", "5519028374"
+DRAWN, REFUNDED = "730194852266", "660273918454"
+SSN, PASSPORT, LICENSE = "731-06-4829", "QX77KQZV", "ZD40928ZWKP"
 HOOK_PASSWORD, API_PASSWORD = "hook-Zebra-77", "api-Quokka-88"
 SECRETS = {
     "bank account": ACCOUNT,
@@ -53,10 +66,45 @@ SECRETS = {
     "tax id": TAX_ID,
     "tax id without its dash": TAX_ID.replace("-", ""),
     "customer account": CUSTOMER,
+    "drawdown account": DRAWN,
+    "refund account": REFUNDED,
+    "social security number": SSN,
+    "passport": PASSPORT,
+    "driver's license": LICENSE,
     "webhook password": HOOK_PASSWORD,
     "API password": API_PASSWORD,
 }
 BANK = {"bank_account_number": ACCOUNT, "bank_routing_number": ROUTING, "tax_id": TAX_ID}
+OWNER = {
+    "controlling_owner": True,
+    "first_name": "Ada",
+    "last_name": "Stone",
+    "country_code": "USA",
+    "address1": "12 Hill St",
+    "city": "Boise",
+    "state": "ID",
+    "postal_code": "83702",
+    "date_of_birth": "1979-03-02",
+    "email": "ada@store.example",
+    "ssn": SSN,
+    "passport": PASSPORT,
+    "passport_country": "CAN",
+    "drivers_license_number": LICENSE,
+    "drivers_license_state": "ID",
+}
+FUNDING = {
+    "tax_id": TAX_ID,
+    "funding_method": "ach_debit",
+    "drawdown_bank_account_number": DRAWN,
+    "drawdown_bank_routing_number": ROUTING,
+    "refund_bank_account_number": REFUNDED,
+    "refund_bank_routing_number": ROUTING,
+    "owners": [OWNER],
+}
+
+
+ENDS = (SSN[-4:], PASSPORT[-4:], LICENSE[-4:])
+"""Of these numbers not even so much is shown."""
 
 
 def found_in(*places: Any) -> list[str]:
@@ -64,6 +112,11 @@ def found_in(*places: Any) -> list[str]:
     text = "\n".join(map(str, places))
     bare = "".join(filter(str.isalnum, text))
     return [name for name, secret in SECRETS.items() if secret in text or "".join(filter(str.isalnum, secret)) in bare]
+
+
+def ends_in(*places: Any) -> list[str]:
+    """The ends of the owners' papers that stand there by themselves, as behind a mask; ids hold any digits."""
+    return re.findall(rf"(?<![0-9A-Za-z])(?:{'|'.join(ENDS)})(?![0-9A-Za-z])", "\n".join(map(str, places)))
 
 
 @contextmanager
@@ -88,6 +141,8 @@ def loaded() -> Simulator:
     sim = office()
     sim.quirks.webhook_put_empty = False
     sim.suppliers[SUPPLIER] |= {**BANK, "notes": f"New account {ACCOUNT}, routing no. {ROUTING}, EIN {TAX_ID}"}
+    sim.buyers[BUYER] |= {**FUNDING, "owners": [{**OWNER}], "dba_name": f"Store {PASSPORT}, {SSN}"}
+    sim.buyers[BUYER]["metadata"] = {"ssn": SSN, "note": f"license {LICENSE}", "drawdown": f"a/c {DRAWN}"}
     sim.invoices[INVOICE] |= {
         "account_number": CUSTOMER,
         "note": f"Account {CUSTOMER[:4]} {CUSTOMER[4:7]}-{CUSTOMER[7:]} at the supplier",
@@ -108,7 +163,7 @@ async def test_no_read_shows_a_planted_secret(shape: Any, era: Era) -> None:
     sim.history[0]["_snapshot"] |= BANK
 
     with every_log_line() as log:
-        async with connect(sim, era) as client:
+        async with connect(sim, era, **EVERY_TOOL) as client:
             contents = [await ask(client, tool, arguments) for tool, arguments in READS.items()]
             contents += [
                 await ask(client, tool, arguments, fields=["*"])
@@ -117,7 +172,8 @@ async def test_no_read_shows_a_planted_secret(shape: Any, era: Era) -> None:
             ]
 
     assert found_in(contents, log.getvalue()) == []
-    assert "****0284" in str(contents)
+    assert ends_in(contents, log.getvalue()) == []
+    assert all(f"****{number[-4:]}" in str(contents) for number in (ACCOUNT, DRAWN, REFUNDED))
     assert sim.journal.requests
 
 
@@ -130,6 +186,12 @@ WITH_SECRETS: dict[str, dict[str, Any]] = {
         "notes": f"Bank account {ACCOUNT}",
     },
     PATCH_COUNTERPARTY: {"id": SUPPLIER, **BANK, "notes": f"Bank account {ACCOUNT}"},
+    CREATE_SUPPLIER: {**PAYEE, **BANK, "notes": f"Bank account {ACCOUNT}", "metadata": {"account_number": CUSTOMER}},
+    REPLACE_SUPPLIER: {"id": SUPPLIER, **PAYEE, **BANK, "payment_method": "ACH", "care_of": f"a/c {ACCOUNT}"},
+    PATCH_SUPPLIER: {"id": SUPPLIER, **BANK, "metadata": {"tax_id": TAX_ID}},
+    CREATE_BUYER: {**PAYER, **FUNDING, "remit_data": f"SSN {SSN}"},
+    REPLACE_BUYER: {"id": BUYER, **PAYER, **FUNDING, "metadata": {"passport": PASSPORT, "account_number": DRAWN}},
+    PATCH_BUYER: {"id": BUYER, **FUNDING, "dba_name": f"Store {LICENSE}"},
     CREATE_WEBHOOK: {**HOOK, "password": HOOK_PASSWORD},
     REPLACE_WEBHOOK: {"id": WEBHOOK, **HOOK, "password": HOOK_PASSWORD},
     PATCH_WEBHOOK: {"id": WEBHOOK, "password": HOOK_PASSWORD},
@@ -169,6 +231,7 @@ async def test_no_write_shows_what_it_was_given_in_secret(tool: str, era: Era) -
 
     assert contents[0]["status"] == "confirmed"
     assert found_in(contents, log.getvalue()) == []
+    assert ends_in(contents, log.getvalue()) == []
 
 
 def ledgers_under(directory: Path) -> list[str]:
@@ -199,7 +262,9 @@ async def test_the_ledger_holds_no_secret(tool: str, era: Era, tmp_path: Path, m
             await ask(client, tool, arguments)
 
     ledgers = ledgers_under(tmp_path)
-    assert [tool in ledger for ledger in ledgers] == [True] * len(misfortunes)
+    # Who looks first, and is turned away, has nothing to write down.
+    unwritten = 1 if tool in {PATCH_SUPPLIER, PATCH_BUYER} else 0
+    assert sum(tool in ledger for ledger in ledgers) == len(misfortunes) - unwritten
     assert found_in(*ledgers) == []
 
 
@@ -214,17 +279,19 @@ async def test_no_refused_argument_is_repeated(tool: str, era: Era) -> None:
             **WITH_SECRETS[tool],
             **dict.fromkeys(("bank_account_number", "url", "note"), f"{ACCOUNT}*{HOOK_PASSWORD}"),
         },
+        {**WITH_SECRETS[tool], "owners": [{**OWNER, "ssn": f"{SSN}-1", "passport": f"{PASSPORT}*", SSN: 1}]},
         {"invoices": [{ACCOUNT: 1, "account_number": f"****{CUSTOMER}", "amount_cents": ACCOUNT}]},
     ]
     sim = office()
 
     with every_log_line() as log:
-        async with connect(sim, era) as client:
+        async with connect(sim, era, **EVERY_TOOL) as client:
             contents = [await ask(client, tool, arguments) for arguments in spoilt]
 
     assert {content["error"]["code"] for content in contents} == {"invalid_arguments"}
     assert sim.journal.requests == []
     assert found_in([content["error"] for content in contents], log.getvalue()) == []
+    assert ends_in([content["error"] for content in contents], log.getvalue()) == []
 
 
 async def test_credentials_appear_in_no_answer_and_no_log(era: Era) -> None:

@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 
 from finexio_mcp.simulator import Fault, Simulator
-from tests.calls import PAYMENT, SUPPLIER, Content, Upstream, ask, office, reply
+from tests.calls import BUYER, EVERY_TOOL, PAYMENT, READS, SUPPLIER, Content, Upstream, ask, office, reply
 from tests.conftest import ERAS, Era, connect
 
 pytestmark = pytest.mark.parametrize("era", ERAS)
@@ -20,6 +20,9 @@ PAYMENTS = "list_all_finexio_payments"
 COUNTERPARTIES = "list_all_finexio_counterparties"
 CONTACTS = "list_all_finexio_supplier_contacts"
 IMAGES = "list_all_finexio_payment_images"
+SUPPLIERS = "list_all_finexio_suppliers"
+BUYERS = "list_all_finexio_buyers"
+BUYER_CONTACTS = "list_all_finexio_buyer_contacts"
 
 Step = Callable[[int], object]
 Walked = tuple[list[str], list[Content]]
@@ -42,6 +45,18 @@ def add(sim: Simulator, number: int) -> None:
         created=f"2026-01-01T{number // 60 % 24:02}:{number % 60:02}:00.{number:06}",
         status="complete",
     )
+
+
+def records_of(sim: Simulator, shelf: str) -> dict[str, dict[str, Any]]:
+    return sim.suppliers if shelf == "suppliers" else sim.buyers
+
+
+def fill(sim: Simulator, shelf: str, count: int, *, start: int = 0) -> None:
+    """So many more suppliers or buyers, the first the oldest."""
+    for number in range(start, start + count):
+        moment = f"2026-02-01T{number // 60:02}:{number % 60:02}:00.000000"
+        add_one = sim.add_supplier if shelf == "suppliers" else sim.add_buyer
+        add_one(f"r-{number:03}", external_reference_id=f"R-{number:03}", created=moment, updated=moment)
 
 
 async def walk(client: Client, tool: str, *, after: Step | None = None, **arguments: Any) -> Walked:
@@ -132,18 +147,36 @@ async def test_limit_and_fields_may_change_from_page_to_page(era: Era) -> None:
     assert second["result"][0] == {"id": "n-005"}
 
 
-async def test_a_bare_array_is_paged_here(era: Era) -> None:
+@pytest.mark.parametrize(("tool", "owner"), [(CONTACTS, SUPPLIER), (BUYER_CONTACTS, BUYER)])
+async def test_a_bare_array_is_paged_here(tool: str, owner: str, era: Era) -> None:
     """Documented: contacts come whole, in one array."""
     sim = office()
     for number in range(249):
-        sim.add_contact(SUPPLIER, id=f"c-{number}")
+        sim.add_contact(owner, id=f"c-{number}")
 
-    async with connect(sim, era) as client:
-        ids, contents = await walk(client, CONTACTS, supplier_id=SUPPLIER)
-        few, _ = await walk(client, CONTACTS, supplier_id=SUPPLIER, limit=60)
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        ids, contents = await walk(client, tool, **READS[tool])
+        few, _ = await walk(client, tool, **READS[tool], limit=60)
 
-    assert ids == few == [contact["id"] for contact in sim.suppliers[SUPPLIER]["contacts"]]
+    assert ids == few == [contact["id"] for contact in {**sim.suppliers, **sim.buyers}[owner]["contacts"]]
     assert [content["result_count"] for content in contents] == [100, 100, 50]
+
+
+@pytest.mark.parametrize(("tool", "shelf"), [(SUPPLIERS, "suppliers"), (BUYERS, "buyers")])
+async def test_suppliers_and_buyers_are_walked_page_by_page(tool: str, shelf: str, era: Era) -> None:
+    """Ours: each once, in order, for one request an answer."""
+    sim = office()
+    sim.order[shelf] = "oldest_first"
+    fill(sim, shelf, 249)
+    sim.journal.clear()
+
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        ids, contents = await walk(client, tool)
+
+    assert ids == sorted(ids, key=lambda id_: records_of(sim, shelf)[id_]["created"])
+    assert len(set(ids)) == 250
+    assert [request.query for request in sim.journal.requests] == [(), (("page", "2"),), (("page", "3"),)]
+    assert notices(contents) == []
 
 
 # A list that moves ----------------------------------------------------------------
@@ -209,6 +242,32 @@ async def test_a_filtered_list_whose_count_stands_while_rows_change_places_is_re
     settled = {row["id"] for row in sim.payments.values() if row["status"] == "settled"}
     assert len(ids) == len(set(ids))
     assert set(there) & settled <= set(ids)
+
+
+@pytest.mark.parametrize(("tool", "shelf"), [(SUPPLIERS, "suppliers"), (BUYERS, "buyers")])
+@pytest.mark.parametrize("limit", [7, 100])
+async def test_suppliers_and_buyers_that_change_places_while_they_are_read_come_once(
+    tool: str, shelf: str, limit: int, era: Era
+) -> None:
+    """Ours: as above, where who was changed lately is asked for: the count stands, and the rows do not."""
+    sim = office()
+    sim.order[shelf] = "oldest_first"
+    records = records_of(sim, shelf)
+    records.clear()
+    fill(sim, shelf, rows_for(limit))
+    there = list(records)
+
+    def trade(turn: int) -> None:
+        if turn <= BUSY_TURNS:
+            records[f"r-{turn - 1:03}"]["updated"] = "2025-01-01T00:00:00.000000"
+            fill(sim, shelf, 1, start=500 + turn)
+
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        ids, _ = await walk(client, tool, limit=limit, updated_after="2026-01-01", after=trade)
+
+    fresh = {row["id"] for row in records.values() if row["updated"] > "2026"}
+    assert len(ids) == len(set(ids))
+    assert set(there) & fresh <= set(ids)
 
 
 async def test_a_list_in_another_order_is_noticed(era: Era) -> None:
@@ -282,17 +341,22 @@ async def test_a_cursor_of_another_tool_or_list_is_refused_unsent(era: Era) -> N
         sim.add_contact(SUPPLIER)
     sim.add_supplier("supplier-2")
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         of_invoices = (await ask(client, INVOICES, limit=5))["next_cursor"]
         of_contacts = (await ask(client, CONTACTS, supplier_id=SUPPLIER, limit=2))["next_cursor"]
+        of_suppliers = (await ask(client, SUPPLIERS, limit=1))["next_cursor"]
         sim.journal.clear()
         refused = [
             await ask(client, PAYMENTS, next_cursor=of_invoices),
             await ask(client, CONTACTS, supplier_id=SUPPLIER, next_cursor=of_invoices),
             await ask(client, CONTACTS, supplier_id="supplier-2", next_cursor=of_contacts),
+            await ask(client, BUYER_CONTACTS, buyer_id=SUPPLIER, next_cursor=of_contacts),
+            await ask(client, COUNTERPARTIES, next_cursor=of_suppliers),
+            await ask(client, BUYERS, next_cursor=of_suppliers),
+            await ask(client, SUPPLIERS, next_cursor=of_suppliers, enabled=True),
         ]
 
-    assert [content["error"]["code"] for content in refused] == ["invalid_cursor"] * 3
+    assert [content["error"]["code"] for content in refused] == ["invalid_cursor"] * 7
     assert sim.journal.requests == []
 
 

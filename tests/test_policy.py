@@ -10,6 +10,8 @@ import pytest
 from finexio_mcp.catalog import read
 from tests.calls import (
     CREATE_WEBHOOK,
+    EVERY_TOOL,
+    OWN,
     PATCH_WEBHOOK,
     PAY,
     READS,
@@ -45,10 +47,11 @@ async def refused(tool: str, arguments: Arguments, era: Era, **settings: Any) ->
 # Access --------------------------------------------------------------------------
 
 LEVELS = {
-    "read": set(READS),
-    "write": {*READS, *WRITES} - {PAY},
-    "pay": {*READS, *WRITES},
+    "read": {*READS, *OWN},
+    "write": {*READS, *OWN, *WRITES} - {PAY},
+    "pay": {*READS, *OWN, *WRITES},
 }
+CORE = [name for name, listed in read().items() if listed.toolset == "core"]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -56,7 +59,7 @@ async def test_tools_above_the_level_are_neither_listed_nor_run(level: str, era:
     """Ours: read, then master data and webhooks, then payments; a refusal names the setting and what it would need."""
     sim = office()
 
-    async with connect(sim, era, FINEXIO_MCP_ACCESS=level) as client:
+    async with connect(sim, era, **EVERY_TOOL, FINEXIO_MCP_ACCESS=level) as client:
         listed = {tool.name for tool in (await client.list_tools()).tools}
         denied = {tool: await ask(client, tool, EVERYTHING[tool]) for tool in EVERYTHING if tool not in LEVELS[level]}
 
@@ -74,7 +77,7 @@ async def test_production_reads_only_until_the_operator_says_more(era: Era) -> N
         listed = {tool.name for tool in (await client.list_tools()).tools}
     content = await refused(PAY, WRITES[PAY], era, **PRODUCTION)
 
-    assert listed == LEVELS["read"]
+    assert listed == LEVELS["read"] & set(CORE)
     assert content["error"]["code"] == "access_denied"
 
 
@@ -108,15 +111,56 @@ async def test_a_choice_of_tools_holds_for_the_list_and_for_calls(era: Era) -> N
     assert "FINEXIO_MCP_TOOLS" in content["error"]["message"]
 
 
-async def test_the_list_keeps_the_registrys_order(era: Era) -> None:
-    """Ours: the same settings give the same list, byte for byte."""
-    async with connect(office(), era, FINEXIO_MCP_TOOLSETS="core,ledger") as client:
-        first = await client.list_tools()
-    async with connect(office(), era, FINEXIO_MCP_TOOLSETS="ledger, core") as client:
-        second = await client.list_tools()
+async def names_of(era: Era, toolsets: str) -> dict[str, str]:
+    """What these toolsets list, each entry to the letter."""
+    async with connect(office(), era, FINEXIO_MCP_TOOLSETS=toolsets) as client:
+        return {tool.name: tool.model_dump_json() for tool in (await client.list_tools()).tools}
 
-    assert [tool.name for tool in first.tools] == list(read())
-    assert first.model_dump_json() == second.model_dump_json()
+
+async def test_the_list_keeps_the_registrys_order(era: Era) -> None:
+    """Ours: the same settings give the same list, byte for byte, in whatever order they are written."""
+    first = await names_of(era, "core,suppliers,buyers,ledger")
+    second = await names_of(era, "ledger, buyers,core, suppliers")
+
+    assert list(first) == list(second) == list(read())
+    assert first == second
+
+
+async def test_the_26_are_listed_alone_unless_the_operator_asks_for_more(era: Era) -> None:
+    """Ours: whoever upgrades finds the list that they had."""
+    async with connect(office(), era) as client:
+        listed = [tool.name for tool in (await client.list_tools()).tools]
+
+    assert listed == CORE
+    assert len(listed) == 26
+
+
+@pytest.mark.parametrize("toolset", ["core", "suppliers", "buyers", "ledger"])
+async def test_an_entry_is_the_same_whatever_else_is_listed(toolset: str, era: Era) -> None:
+    """Ours: a prompt cache that begins with the list is not thrown away for a tool behind it."""
+    alone, all_of_them = await names_of(era, toolset), await names_of(era, "core,suppliers,buyers,ledger")
+
+    assert alone
+    assert alone.items() <= all_of_them.items()
+    assert [name for name in all_of_them if name in alone] == list(alone)
+
+
+@pytest.mark.parametrize("toolset", ["core", "suppliers", "buyers"])
+async def test_a_tool_of_a_toolset_that_is_off_is_refused_and_the_setting_is_named(toolset: str, era: Era) -> None:
+    """Ours: not an unknown tool, and nothing reaches Finexio; the model can tell its user what to ask for."""
+    sim = office()
+    off = [name for name, listed in read().items() if listed.toolset == toolset]
+    others = ",".join({"core", "suppliers", "buyers", "ledger"} - {toolset})
+
+    async with connect(sim, era, FINEXIO_MCP_TOOLSETS=others) as client:
+        denied = {tool: await ask(client, tool, EVERYTHING[tool]) for tool in off}
+
+    assert sim.journal.requests == []
+    for tool, content in denied.items():
+        assert content["error"]["code"] == "access_denied"
+        assert f"add {toolset} to FINEXIO_MCP_TOOLSETS" in content["error"]["message"]
+        assert content["error"]["may_have_happened"] is False
+        assert content.get("status") == ("refused_by_policy" if tool in WRITES else None)
 
 
 # Money ---------------------------------------------------------------------------
@@ -144,7 +188,7 @@ async def test_production_pays_nothing_that_it_cannot_record(
     (tmp_path / "no_directory").write_text("")
     sim = office()
 
-    async with connect(sim, era, **PRODUCTION, FINEXIO_MCP_ACCESS="pay") as client:
+    async with connect(sim, era, **EVERY_TOOL, **PRODUCTION, FINEXIO_MCP_ACCESS="pay") as client:
         contents = {tool: await ask(client, tool, WRITES[tool]) for tool in WRITES if "webhook" not in tool}
         read = await ask(client, "list_all_finexio_invoices")
 
@@ -154,12 +198,11 @@ async def test_production_pays_nothing_that_it_cannot_record(
     assert "error" not in read
 
 
-async def test_other_writes_are_open_in_production_once_granted(era: Era) -> None:
+@pytest.mark.parametrize("tool", [tool for tool in WRITES if tool != PAY and "webhook" not in tool])
+async def test_other_writes_are_open_in_production_once_granted(tool: str, era: Era) -> None:
     """Ours: `write` is enough for master data."""
-    sim = office()
-
-    async with connect(sim, era, **PRODUCTION, FINEXIO_MCP_ACCESS="write") as client:
-        content = await ask(client, "finexio_counterparties_partial_update", id="supplier-1", payment_terms=10)
+    async with connect(office(), era, **EVERY_TOOL, **PRODUCTION, FINEXIO_MCP_ACCESS="write") as client:
+        content = await ask(client, tool, WRITES[tool])
 
     assert content["status"] == "confirmed"
 

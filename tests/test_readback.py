@@ -34,18 +34,31 @@ from finexio_mcp.simulator import Fault, Simulator
 from finexio_mcp.tools import BY_NAME, TOOLS
 from tests.calls import (
     BUYER,
+    BUYER_CONTACT,
+    BUYER_REFERENCE,
+    CREATE_BUYER,
+    CREATE_BUYER_CONTACT,
     CREATE_CONTACT,
     CREATE_COUNTERPARTY,
+    CREATE_SUPPLIER,
     CREATE_WEBHOOK,
+    DELETE_BUYER_CONTACT,
     DELETE_CONTACT,
     DELETE_WEBHOOK,
     HOOK,
     INVOICE,
+    PATCH_BUYER,
     PATCH_COUNTERPARTY,
+    PATCH_SUPPLIER,
     PATCH_WEBHOOK,
+    PAYEE,
+    PAYER,
     REFERENCE,
+    REPLACE_BUYER,
     REPLACE_COUNTERPARTY,
+    REPLACE_SUPPLIER,
     SUPPLIER,
+    UPDATE_BUYER_CONTACT,
     UPDATE_CONTACT,
     VENDOR,
     WEBHOOK,
@@ -556,7 +569,7 @@ def test_every_change_is_looked_up_by_a_tool_that_reads(tool: str) -> None:
 
 async def done(tool: str, sim: Simulator) -> None:
     """What the tool asks for, done by other means."""
-    supplier, hook = sim.suppliers[SUPPLIER], sim.webhooks.get(WEBHOOK)
+    supplier, buyer, hook = sim.suppliers[SUPPLIER], sim.buyers[BUYER], sim.webhooks.get(WEBHOOK)
     if tool == CREATE_COUNTERPARTY:
         sim.add_counterparty("new-1", name=VENDOR["name"], internal_id=VENDOR["internal_id"])
     if tool == REPLACE_COUNTERPARTY:
@@ -575,12 +588,35 @@ async def done(tool: str, sim: Simulator) -> None:
         hook.update(payment_status=True)
     if tool == DELETE_WEBHOOK:
         sim.webhooks.clear()
+    if tool == CREATE_SUPPLIER:
+        sim.add_supplier("new-1", **PAYEE)
+    if tool == REPLACE_SUPPLIER:
+        supplier.update(WRITES[REPLACE_SUPPLIER])
+    if tool == PATCH_SUPPLIER:
+        supplier.update(care_of="Rae Lund")
+    if tool == CREATE_BUYER:
+        sim.add_buyer("new-1", **PAYER)
+    if tool == REPLACE_BUYER:
+        buyer.update(WRITES[REPLACE_BUYER])
+    if tool == PATCH_BUYER:
+        buyer.update(dba_name="Store One")
+    if tool == CREATE_BUYER_CONTACT:
+        sim.add_contact(BUYER, id="new-1", external_reference_id="S1-2", name="Ida Moss", email=None, phone="")
+    if tool == UPDATE_BUYER_CONTACT:
+        buyer["contacts"][0].update(name="Rae Holt", primary=True)
+    if tool == DELETE_BUYER_CONTACT:
+        buyer["contacts"].clear()
 
 
 PROVABLE = [tool for tool in CHANGES if tool != "update_a_finexio_webhook_by_id"]
 """A replaced webhook has a new password, which nobody is shown again."""
 FINEXIO_IDS = {
     **dict.fromkeys((CREATE_COUNTERPARTY, CREATE_CONTACT, CREATE_WEBHOOK), "new-1"),
+    **dict.fromkeys((CREATE_SUPPLIER, CREATE_BUYER, CREATE_BUYER_CONTACT), "new-1"),
+    **dict.fromkeys((REPLACE_SUPPLIER, PATCH_SUPPLIER), SUPPLIER),
+    **dict.fromkeys((REPLACE_BUYER, PATCH_BUYER), BUYER),
+    UPDATE_BUYER_CONTACT: BUYER_CONTACT,
+    DELETE_BUYER_CONTACT: BUYER_REFERENCE,
     REPLACE_COUNTERPARTY: SUPPLIER,
     PATCH_COUNTERPARTY: SUPPLIER,
     UPDATE_CONTACT: "contact-1",

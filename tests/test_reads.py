@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from finexio_mcp.simulator import Fault
 from tests.calls import (
     DRAWDOWN,
+    EVERY_TOOL,
     INVOICE,
+    OWN,
     PAYMENT,
     READS,
     SUPPLIER,
@@ -45,7 +47,7 @@ LIST_WEBHOOKS = "list_all_finexio_webhooks"
 
 
 async def told(upstream: httpx2.AsyncBaseTransport, era: Era, tool: str, **arguments: Any) -> Content:
-    async with connect(upstream, era) as client:
+    async with connect(upstream, era, **EVERY_TOOL) as client:
         return await ask(client, tool, arguments)
 
 
@@ -57,7 +59,7 @@ async def test_every_read_answers_from_the_books(tool: str, era: Era) -> None:
     """Ours: a result, and not one request that could change something."""
     sim = office()
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         content = await ask(client, tool, READS[tool])
 
     assert content["result"], content
@@ -184,7 +186,7 @@ async def test_bad_credentials_are_said_plainly_and_asked_once(era: Era) -> None
     """Documented: bad credentials are a 403 `Invalid username/password.`"""
     sim = office()
 
-    async with connect(sim, era, FINEXIO_PASSWORD="not it") as client:
+    async with connect(sim, era, **EVERY_TOOL, FINEXIO_PASSWORD="not it") as client:
         content = await ask(client, GET_INVOICE, id=INVOICE)
 
     error = content["error"]
@@ -198,11 +200,11 @@ async def test_missing_credentials_are_said_per_call_and_nothing_leaves(era: Era
     sim = office()
     every_tool = {**READS, **WRITES}
 
-    async with connect(sim, era, FINEXIO_ENVIRONMENT="sandbox") as client:
+    async with connect(sim, era, **EVERY_TOOL, FINEXIO_ENVIRONMENT="sandbox") as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}
         contents = [await ask(client, tool, arguments) for tool, arguments in every_tool.items()]
 
-    assert tools == every_tool.keys()
+    assert tools == every_tool.keys() | OWN
     assert sim.journal.requests == []
     for content in contents:
         assert content["error"]["code"] == "not_configured"
@@ -233,7 +235,7 @@ async def test_an_id_is_one_segment_of_the_path_whatever_it_holds(value: str, er
     """Ours: the path on the wire always has the shape of the contract's."""
     sim = office()
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         content = await ask(client, GET_INVOICE, id=value)
 
     # No route of Finexio's matches an id with a slash, and what answers then is a page, no record's absence.
@@ -249,7 +251,7 @@ async def test_an_id_that_would_change_the_path_is_refused_unsent(value: str, er
     """Ours: refused by the name of the argument, and the value is not repeated."""
     sim = office()
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         content = await ask(client, GET_INVOICE, id=value)
 
     assert (content["error"]["code"], sim.journal.requests) == ("invalid_arguments", [])
@@ -266,7 +268,7 @@ async def test_any_text_as_an_id_is_refused_or_one_segment(era: Era) -> None:
         values.extend(texts)
 
     collect()
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         for value in dict.fromkeys(value for value in values if value.isprintable()):
             sim.journal.clear()
             content = await ask(client, GET_INVOICE, id=value)
@@ -309,7 +311,7 @@ async def test_a_record_is_found_in_every_wrapping(tool: str, era: Era) -> None:
     envelope = {"count": 1, "next": None, "previous": None, "results": [record]}
     upstream = Upstream(reply(200, record), reply(200, [record]), reply(200, envelope))
 
-    async with connect(upstream, era) as client:
+    async with connect(upstream, era, **EVERY_TOOL) as client:
         contents = [await ask(client, tool, READS[tool]) for _ in range(3)]
 
     assert contents == [{"result": record}] * 3
@@ -342,7 +344,7 @@ async def test_a_list_is_found_in_every_wrapping_or_not_at_all(tool: str, era: E
     good: list[Any] = [{"count": 1, "next": None, "previous": None, "results": [row]}, [row], row]
     bad: list[Any] = [None, {"results": None}, {"results": "x"}, 3, "x"]
 
-    async with connect(Upstream(*(reply(200, answer) for answer in [*good, *bad])), era) as client:
+    async with connect(Upstream(*(reply(200, answer) for answer in [*good, *bad])), era, **EVERY_TOOL) as client:
         found = [await ask(client, tool, READS[tool]) for _ in good]
         lost = [await ask(client, tool, READS[tool]) for _ in bad]
 

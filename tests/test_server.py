@@ -19,8 +19,13 @@ from finexio_mcp.engine import Engine
 from finexio_mcp.server import INSTRUCTIONS, build_server
 from finexio_mcp.settings import Settings
 from tests.calls import (
+    CREATE_SUPPLIER,
+    DELETE_BUYER_CONTACT,
     DELETE_WEBHOOK,
+    EVERY_TOOL,
     INVOICE,
+    OWN,
+    PATCH_BUYER,
     PATCH_COUNTERPARTY,
     PAY,
     READS,
@@ -37,6 +42,14 @@ from tests.conftest import ERAS, Era, connect, simulator_settings
 pytestmark = pytest.mark.parametrize("era", ERAS)
 
 GET_INVOICE = "get_single_finexio_invoice_by_id"
+NEWER = (
+    "list_all_finexio_suppliers",
+    "get_single_finexio_buyer_by_id",
+    "list_all_finexio_buyer_contacts",
+    CREATE_SUPPLIER,
+    PATCH_BUYER,
+    DELETE_BUYER_CONTACT,
+)
 EACH_EFFECT = (GET_INVOICE, PATCH_COUNTERPARTY, PAY)
 SECRET = "secret detail"
 
@@ -71,14 +84,17 @@ async def serving(engine: Engine, era: Era) -> AsyncGenerator[Client]:
 # Listing -------------------------------------------------------------------------
 
 
-async def test_both_eras_list_the_same_26_tools(era: Era) -> None:
+async def test_both_eras_list_the_same_tools(era: Era) -> None:
     """Ours: one server speaks the revision of 2026-07-28 and those with a handshake."""
     async with connect(office(), era) as client:
         tools = (await client.list_tools()).tools
         version = client.protocol_version
+    async with connect(office(), era, **EVERY_TOOL) as client:
+        all_tools = (await client.list_tools()).tools
 
     assert [tool.name for tool in tools if tool.name not in {**READS, **WRITES}] == []
     assert len(tools) == 26
+    assert len(all_tools) == len({**READS, **WRITES}) + len(OWN) == 42
     assert (version >= "2026-07-28") is (era == "auto")
 
 
@@ -95,8 +111,8 @@ async def test_the_server_introduces_itself(era: Era) -> None:
 
 async def test_the_sdks_own_client_finds_every_result_in_keeping_with_its_schema(era: Era) -> None:
     """Documented: a client checks structured content against the schema that the tool lists."""
-    async with connect(office(), era) as client:
-        for tool in (GET_INVOICE, "list_all_finexio_invoices", PAY, DELETE_WEBHOOK):
+    async with connect(office(), era, **EVERY_TOOL) as client:
+        for tool in (GET_INVOICE, "list_all_finexio_invoices", PAY, DELETE_WEBHOOK, *NEWER):
             answer = await client.call_tool(tool, dict({**READS, **WRITES}[tool]))
             assert not answer.is_error
 

@@ -17,19 +17,30 @@ from mcp import Client
 
 from finexio_mcp.simulator import Fault, Received
 from tests.calls import (
+    BUYER,
+    BUYER_CONTACT,
+    BUYER_REFERENCE,
     CONTACT,
+    CREATE_BUYER,
     CREATE_CONTACT,
     CREATE_COUNTERPARTY,
+    CREATE_SUPPLIER,
     CREATE_WEBHOOK,
+    DELETE_BUYER_CONTACT,
     DELETE_CONTACT,
     DELETE_WEBHOOK,
+    EACH_SHAPE,
+    EVERY_TOOL,
     HOOK,
+    PATCH_BUYER,
     PATCH_COUNTERPARTY,
+    PATCH_SUPPLIER,
     PATCH_WEBHOOK,
     PAY,
     REFERENCE,
     REPLACE_WEBHOOK,
     SUPPLIER,
+    UPDATE_BUYER_CONTACT,
     UPDATE_CONTACT,
     WEBHOOK,
     WRITES,
@@ -52,6 +63,7 @@ from tests.conftest import ERAS, Era, connect
 
 pytestmark = pytest.mark.parametrize("era", ERAS)
 every_write = pytest.mark.parametrize("tool", WRITES)
+each_shape = pytest.mark.parametrize("tool", EACH_SHAPE)
 
 Outcome = tuple[str, str | None, bool | None, int]
 
@@ -117,7 +129,7 @@ async def test_a_write_that_finexio_takes_is_confirmed_and_sent_once(tool: str, 
     """Ours: `confirmed` means that the journal holds exactly one request, and an effect of it."""
     sim = office_for(tool)
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         content = await ask(client, tool, WRITES[tool])
 
     (request,) = changes(sim)
@@ -149,7 +161,7 @@ LEAVES_NO_TRACE = {REPLACE_WEBHOOK}
 """It sets a password, of which no digest is kept; so that it was set cannot be seen afterwards."""
 
 
-@every_write
+@each_shape
 async def test_a_write_that_gets_no_answer_and_is_not_found_is_in_doubt_and_never_sent_again(
     tool: str, era: Era
 ) -> None:
@@ -163,7 +175,7 @@ async def test_a_write_that_gets_no_answer_and_is_not_found_is_in_doubt_and_neve
     assert {name: case.outcome for name, case in seen.items()} == dict.fromkeys(faults, doubtful)
 
 
-@every_write
+@each_shape
 async def test_a_write_that_gets_no_answer_to_trust_is_confirmed_if_finexio_shows_it(tool: str, era: Era) -> None:
     """Ours: Finexio is asked at once, and the journal agrees; what cannot be seen there stays in doubt."""
     faults = shared_out(TAKEN, tool, era)
@@ -267,7 +279,10 @@ async def test_a_write_that_never_connected_is_sent_again_twice_at_most(tool: st
     assert outcome(once_more, len(changes(unreachable))) == ("confirmed", None, None, 1)
 
 
-CONTACTS = [{"id": CONTACT, "external_reference_id": REFERENCE, "name": "Rae Lund", "primary": True}]
+CONTACTS = [
+    {"id": CONTACT, "external_reference_id": reference, "name": "Rae Lund", "primary": True}
+    for reference in (REFERENCE, BUYER_REFERENCE)
+]
 
 UNPROVEN = {
     repr(error): error
@@ -341,7 +356,7 @@ async def test_a_write_with_bad_arguments_leaves_nothing_and_says_so(tool: str, 
     """Ours: every answer of a write carries status, op_id and result, a refused one too."""
     sim = office_for(tool)
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         content = await ask(client, tool, WRITES[tool], no_such_argument=1)
 
     assert outcome(content, len(sim.journal.requests)) == ("rejected", "invalid_arguments", False, 0)
@@ -354,7 +369,7 @@ async def test_bad_credentials_reject_a_write_and_name_the_settings(tool: str, e
     """Documented: Finexio answers bad credentials with a 403 before it looks at anything."""
     sim = office_for(tool)
 
-    async with connect(sim, era, FINEXIO_PASSWORD="not it") as client:
+    async with connect(sim, era, **EVERY_TOOL, FINEXIO_PASSWORD="not it") as client:
         content = await ask(client, tool, WRITES[tool])
 
     assert len(sim.journal.requests) == 1
@@ -592,7 +607,7 @@ async def test_a_repeated_call_is_answered_and_nothing_is_sent(tool: str, era: E
     """Ours: the same content is the same submission, whoever asks and however often."""
     sim = office_for(tool)
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         first = await ask(client, tool, WRITES[tool])
         second = await ask(client, tool, WRITES[tool])
 
@@ -640,20 +655,118 @@ async def test_a_missing_permission_is_explained_and_is_not_taken_for_bad_creden
     assert "bank_account_number needs a permission" in content["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("tool", "change"),
+    [
+        (PATCH_SUPPLIER, {"id": SUPPLIER, "bank_account_number": "000123456789"}),
+        (PATCH_BUYER, {"id": BUYER, "drawdown_bank_account_number": "000123456789"}),
+    ],
+)
+async def test_a_missing_permission_is_explained_by_the_newer_tools_too(
+    tool: str, change: dict[str, Any], era: Era
+) -> None:
+    """Documented: it is the same permission there."""
+    sim = office()
+    sim.quirks.bank_update_permitted = False
+
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        content = await ask(client, tool, change)
+
+    assert outcome(content, len(changes(sim))) == ("rejected", "permission_denied", False, 1)
+    assert "bank_account_number needs a permission" in content["error"]["message"]
+
+
+# Suppliers and buyers ------------------------------------------------------------
+
+LACKING = {
+    PATCH_SUPPLIER: (
+        {"id": SUPPLIER, "payment_method": "ACH"},
+        {"bank_account_number": "000123456789", "bank_routing_number": "021000021"},
+    ),
+    PATCH_BUYER: (
+        {"id": BUYER, "funding_method": "reverse_wire"},
+        {"drawdown_bank_account_number": "000123456789", "drawdown_bank_routing_number": "021000021"},
+    ),
+}
+"""A change that needs more, and what it needs."""
+
+
+@pytest.mark.parametrize("tool", LACKING)
+async def test_a_partial_update_that_would_leave_a_record_lacking_is_not_sent_and_says_what_to_give(
+    tool: str, era: Era
+) -> None:
+    """Documented: a method brings its fields. Ours: the stored record is looked at first, and that changes nothing."""
+    sim = office()
+    change, needed = LACKING[tool]
+    for record in (sim.suppliers[SUPPLIER], sim.buyers[BUYER]):
+        record.update(dict.fromkeys(record.keys() & needed))
+
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        refused = await ask(client, tool, change)
+        sent_by_then = changes(sim)
+        whole = await ask(client, tool, {**change, **needed})
+
+    assert outcome(refused, len(sent_by_then)) == ("rejected", "invalid_arguments", False, 0)
+    assert {problem["field"] for problem in refused["error"]["fields"]} == set(needed)
+    assert (whole["status"], len(changes(sim))) == ("confirmed", 1)
+
+
+@pytest.mark.parametrize("tool", [PATCH_SUPPLIER, PATCH_BUYER])
+async def test_a_partial_update_of_a_record_that_is_not_there_changes_nothing(tool: str, era: Era) -> None:
+    """Ours: an unknown id is looked for first, so nothing is sent for it."""
+    sim = office()
+
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        content = await ask(client, tool, {**WRITES[tool], "id": "nobody"})
+
+    assert outcome(content, len(changes(sim))) == ("rejected", "not_found", False, 0)
+
+
+@pytest.mark.parametrize("tool", [CREATE_SUPPLIER, CREATE_BUYER])
+async def test_contacts_come_with_a_created_record(tool: str, era: Era) -> None:
+    """Documented: one call creates both; at most one contact is primary."""
+    sim = office()
+    contacts = [
+        {"primary": True, "name": "Ida Moss", "external_reference_id": "IDA"},
+        {"primary": False, "name": "Rae"},
+    ]
+
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        refused = await ask(client, tool, {**WRITES[tool], "contacts": [contacts[0], {"primary": True}]})
+        nothing_yet = sim.journal.requests == []
+        created = await ask(client, tool, {**WRITES[tool], "contacts": contacts})
+        again = await ask(client, tool, {**WRITES[tool], "contacts": contacts})
+
+    assert (outcome(refused, 0), nothing_yet) == (("rejected", "invalid_arguments", False, 0), True)
+    assert [contact["name"] for contact in created["result"]["contacts"]] == ["Ida Moss", "Rae"]
+    assert (again["status"], len(changes(sim))) == ("already_submitted", 1)
+
+
 # Contacts ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [CONTACT, REFERENCE], ids=["by id", "by reference"])
-@pytest.mark.parametrize("tool", [UPDATE_CONTACT, DELETE_CONTACT])
-async def test_a_contact_is_found_by_its_id_and_by_its_reference(tool: str, key: str, era: Era) -> None:
+CONTACT_OF = {
+    UPDATE_CONTACT: (f"suppliers/{SUPPLIER}", CONTACT, REFERENCE),
+    DELETE_CONTACT: (f"suppliers/{SUPPLIER}", CONTACT, REFERENCE),
+    UPDATE_BUYER_CONTACT: (f"buyers/{BUYER}", BUYER_CONTACT, BUYER_REFERENCE),
+    DELETE_BUYER_CONTACT: (f"buyers/{BUYER}", BUYER_CONTACT, BUYER_REFERENCE),
+}
+"""What finds a contact before it changes it: of whom, its id, its reference."""
+every_contact = pytest.mark.parametrize("tool", CONTACT_OF)
+
+
+@pytest.mark.parametrize("by_id", [True, False], ids=["by id", "by reference"])
+@every_contact
+async def test_a_contact_is_found_by_its_id_and_by_its_reference(tool: str, by_id: bool, era: Era) -> None:
     """Documented: the path takes the reference alone; agents naturally hold the id."""
     sim = office()
+    owner, id_, reference = CONTACT_OF[tool]
 
-    async with connect(sim, era) as client:
-        content = await ask(client, tool, {**WRITES[tool], "id": key})
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        content = await ask(client, tool, {**WRITES[tool], "id": id_ if by_id else reference})
 
     assert content["status"] == "confirmed"
-    assert changes(sim)[0].path == f"/v2/counterparties/suppliers/{SUPPLIER}/contacts/{REFERENCE}"
+    assert changes(sim)[0].path == f"/v2/counterparties/{owner}/contacts/{reference}"
 
 
 async def test_a_reference_wins_over_an_id_that_reads_the_same(era: Era) -> None:
@@ -668,31 +781,32 @@ async def test_a_reference_wins_over_an_id_that_reads_the_same(era: Era) -> None
 
 
 @pytest.mark.parametrize("reference", [None, ""])
-@pytest.mark.parametrize("tool", [UPDATE_CONTACT, DELETE_CONTACT])
+@every_contact
 async def test_a_contact_without_a_reference_cannot_be_changed_and_the_answer_says_why(
     tool: str, reference: str | None, era: Era
 ) -> None:
     """Documented: the reference is the only key in the path, and old contacts have none."""
     sim = office()
-    sim.add_contact(SUPPLIER, id="c-9", external_reference_id=reference)
+    sim.add_contact(CONTACT_OF[tool][0].split("/")[1], id="c-9", external_reference_id=reference)
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         content = await ask(client, tool, {**WRITES[tool], "id": "c-9"})
 
     assert outcome(content, len(changes(sim))) == ("rejected", "rejected", False, 0)
     assert "external_reference_id" in content["error"]["message"]
 
 
-@pytest.mark.parametrize("tool", [UPDATE_CONTACT, DELETE_CONTACT])
+@every_contact
 async def test_a_contact_that_is_not_there_changes_nothing(tool: str, era: Era) -> None:
     """Ours: an unknown id is looked for first, so nothing is sent for it."""
     sim = office()
 
-    async with connect(sim, era) as client:
+    async with connect(sim, era, **EVERY_TOOL) as client:
         content = await ask(client, tool, {**WRITES[tool], "id": "nobody"})
 
     assert outcome(content, len(changes(sim))) == ("rejected", "not_found", False, 0)
-    assert "list_all_finexio_supplier_contacts" in content["error"]["message"]
+    owner = CONTACT_OF[tool][0].split("s/")[0]
+    assert f"list_all_finexio_{owner}_contacts" in content["error"]["message"]
 
 
 LOOKUPS_THAT_FAIL: dict[str, tuple[Fault, str]] = {
@@ -705,8 +819,11 @@ LOOKUPS_THAT_FAIL: dict[str, tuple[Fault, str]] = {
 }
 
 
-@pytest.mark.parametrize("tool", [UPDATE_CONTACT, DELETE_CONTACT])
-async def test_a_change_whose_contact_could_not_be_looked_up_was_not_executed(tool: str, era: Era) -> None:
+LOOK_FIRST = [*CONTACT_OF, PATCH_SUPPLIER, PATCH_BUYER]
+
+
+@pytest.mark.parametrize("tool", LOOK_FIRST)
+async def test_a_change_whose_record_could_not_be_looked_up_was_not_executed(tool: str, era: Era) -> None:
     """Ours: looking first is a read; while it fails, nothing that changes anything has left."""
     sim, seen = office(), dict[str, Outcome]()
 
@@ -717,7 +834,7 @@ async def test_a_change_whose_contact_could_not_be_looked_up_was_not_executed(to
             seen[name] = outcome(await ask(client, tool, WRITES[tool]), len(changes(sim)))
     async with connect_at(LateClock(), Silent(), era) as client:
         late = await ask(client, tool, WRITES[tool])
-    async with connect(Upstream(RuntimeError("secret detail")), era) as client:
+    async with connect(Upstream(RuntimeError("secret detail")), era, **EVERY_TOOL) as client:
         broken = await ask(client, tool, WRITES[tool])
 
     assert seen == {name: ("not_executed", code, False, 0) for name, (_, code) in LOOKUPS_THAT_FAIL.items()}

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from finexio_mcp.tools.buyer_contacts import (
+    CREATE_BUYER_CONTACTS,
+    DELETE_BUYER_CONTACT,
+    LIST_BUYER_CONTACTS,
+    UPDATE_BUYER_CONTACT,
+)
+from finexio_mcp.tools.buyers import CREATE_BUYER, GET_BUYER, LIST_BUYERS, PATCH_BUYER, REPLACE_BUYER
 from finexio_mcp.tools.contacts import CREATE_CONTACTS, DELETE_CONTACT, LIST_CONTACTS, UPDATE_CONTACT
 from finexio_mcp.tools.counterparties import (
     CREATE_COUNTERPARTY,
@@ -16,6 +23,13 @@ from finexio_mcp.tools.invoices import CREATE_INVOICES, GET_INVOICE, LIST_INVOIC
 from finexio_mcp.tools.ledger import FIND_SUBMISSIONS, GET_SUBMISSION
 from finexio_mcp.tools.payments import GET_IMAGE, GET_PAYMENT, LIST_IMAGES, LIST_PAYMENTS
 from finexio_mcp.tools.spec import ToolSpec
+from finexio_mcp.tools.suppliers import (
+    CREATE_SUPPLIER,
+    GET_SUPPLIER,
+    LIST_SUPPLIERS,
+    PATCH_SUPPLIER,
+    REPLACE_SUPPLIER,
+)
 from finexio_mcp.tools.webhooks import (
     CREATE_WEBHOOK,
     DELETE_WEBHOOK,
@@ -52,6 +66,20 @@ TOOLS: tuple[ToolSpec, ...] = (
     PATCH_WEBHOOK,
     LIST_HISTORY,
     LIST_DRAWDOWN_PAYMENTS,
+    LIST_SUPPLIERS,
+    CREATE_SUPPLIER,
+    GET_SUPPLIER,
+    REPLACE_SUPPLIER,
+    PATCH_SUPPLIER,
+    LIST_BUYERS,
+    CREATE_BUYER,
+    GET_BUYER,
+    REPLACE_BUYER,
+    PATCH_BUYER,
+    CREATE_BUYER_CONTACTS,
+    LIST_BUYER_CONTACTS,
+    UPDATE_BUYER_CONTACT,
+    DELETE_BUYER_CONTACT,
     FIND_SUBMISSIONS,
     GET_SUBMISSION,
 )

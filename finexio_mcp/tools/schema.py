@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from finexio_mcp.shapes import is_array, is_object
-from finexio_mcp.tools.spec import Arguments, Effect, Record, ToolSpec
+from finexio_mcp.tools.spec import Effect, Record, ToolSpec
 
 Schema = dict[str, Any]
 
@@ -50,17 +50,35 @@ def _resolve(node: Any, definitions: Schema) -> Any:
     return resolved
 
 
-def input_schema(arguments: type[Arguments], first: tuple[str, ...] = (), last: frozenset[str] = frozenset()) -> Schema:
-    """The schema of a tool's arguments: what identifies comes first, what steers the answer last."""
-    raw = arguments.model_json_schema(schema_generator=_Subset)
+BOUNDS = frozenset({"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "pattern"})
+
+
+def input_schema(tool: ToolSpec) -> Schema:
+    """The schema of a tool's arguments: what identifies comes first, what steers the answer last.
+
+    The toolsets beside the core have tools of forty fields, which a model pays for in every conversation: there the
+    bounds are left to the refusal of a value that breaks them.
+    """
+    raw = tool.arguments.model_json_schema(schema_generator=_Subset)
     whole: Schema = _resolve({k: v for k, v in raw.items() if k != "$defs"}, raw.get("$defs", {}))
     required: list[str] = whole.get("required", [])
     properties: dict[str, Schema] = whole["properties"]
+    first, last = tool.path_names, tool.local_names
     order = sorted(properties, key=lambda name: (name in last, name not in first, name not in required))
     schema: Schema = {"type": "object", "properties": {name: properties[name] for name in order}}
     if required:
         schema["required"] = [name for name in order if name in required]
-    return {**schema, "additionalProperties": False}
+    schema["additionalProperties"] = False
+    return schema if tool.toolset == "core" else _without_bounds(schema)
+
+
+def _without_bounds(schema: Schema) -> Schema:
+    kept = {key: value for key, value in schema.items() if key not in BOUNDS}
+    if "properties" in kept:
+        kept["properties"] = {name: _without_bounds(inner) for name, inner in kept["properties"].items()}
+    if "items" in kept:
+        kept["items"] = _without_bounds(kept["items"])
+    return kept
 
 
 def _described(record: Record) -> Schema:
@@ -102,7 +120,7 @@ def output_schema(tool: ToolSpec) -> Schema:
         if tool.effect is not Effect.READ:
             properties["status"] = {"type": "string", "description": "Outcome of the write"}
             properties["op_id"] = {"type": "string", "description": "Id of this write in the ledger"}
-        many = tool.effect is Effect.PAY or "contacts" in tool.arguments.model_fields
+        many = tool.body_rows is not None
         properties["result"] = {"items": record} if many else record
     properties["notices"] = {"type": "array", "items": {"type": "string"}}
     properties["error"] = ERROR
@@ -115,7 +133,7 @@ def entry(tool: ToolSpec) -> dict[str, Any]:
         "name": tool.name,
         "title": tool.title,
         "description": tool.about,
-        "inputSchema": input_schema(tool.arguments, tool.path_names, tool.local_names),
+        "inputSchema": input_schema(tool),
         "outputSchema": output_schema(tool),
         "annotations": {"title": tool.title, **tool.hints},
     }

@@ -23,8 +23,11 @@ PAYMENT_ID = "ee27a9c4-6d54-4a0b-b6c1-93a2d8f71b54"
 DRAWDOWN_ID = "DJ00000C0DE5"
 WEBHOOK_ID = "71c3e5d8-2a9b-4f6d-8e0c-4b5a6f7d8e65"
 CONTACT_ID = "a8e0b6f2-3c4d-4e5f-9a1b-2c3d4e5f6a76"
-# Caller's own text, which has to be encoded in a path.
+BUYER_CONTACT_ID = "d4f1c7a3-5b6e-4d8f-a0c2-6e7f8a9b0c87"
+# Callers' own text, which has to be encoded in a path.
 CONTACT_REFERENCE = "AR desk #1 (é)"
+BUYER_CONTACT_REFERENCE = "Treasury: 50%, ü"
+REFERENCES = {CONTACT_ID: CONTACT_REFERENCE, BUYER_CONTACT_ID: BUYER_CONTACT_REFERENCE}
 
 # What never leaves: these arguments speak to us, not to the vendor.
 LOCAL = frozenset({"fields", "limit", "next_cursor", "clear", "resubmit", "not_a_duplicate_of"})
@@ -57,6 +60,20 @@ CALLS: Mapping[str, str] = {
     "finexio_webhooks_partial_update": "PATCH /webhooks/{id}/",
     "list_all_finexio_counterparty_history": "GET /counterparties/history",
     "list_all_finexio_drawdown_payments": "GET /reconciliation/drawdown/{processor_request_id}/payments",
+    "list_all_finexio_suppliers": "GET /counterparties/suppliers",
+    "create_a_finexio_supplier": "POST /counterparties/suppliers",
+    "get_single_finexio_supplier_by_id": "GET /counterparties/suppliers/{id}/",
+    "update_a_finexio_supplier_by_id": "PUT /counterparties/suppliers/{id}/",
+    "finexio_suppliers_partial_update": "PATCH /counterparties/suppliers/{id}/",
+    "list_all_finexio_buyers": "GET /counterparties/buyers",
+    "create_a_finexio_buyer": "POST /counterparties/buyers",
+    "get_single_finexio_buyer_by_id": "GET /counterparties/buyers/{id}/",
+    "update_a_finexio_buyer_by_id": "PUT /counterparties/buyers/{id}/",
+    "finexio_buyers_partial_update": "PATCH /counterparties/buyers/{id}/",
+    "create_a_finexio_buyer_contact": "POST /counterparties/buyers/{buyer_id}/contacts",
+    "list_all_finexio_buyer_contacts": "GET /counterparties/buyers/{buyer_id}/contacts",
+    "update_a_finexio_buyer_contact_by_id": "PUT /counterparties/buyers/{buyer_id}/contacts/{id}",
+    "delete_a_finexio_buyer_contact_by_id": "DELETE /counterparties/buyers/{buyer_id}/contacts/{id}",
 }
 
 TOOLS = tuple(CALLS)
@@ -124,6 +141,111 @@ CONTACT: Arguments = {
     "payment_notification": True,
 }
 
+# Whoever is paid by card through a portal has to tell least.
+SUPPLIER: Arguments = {
+    "name": "Quayside Paper Company",
+    "external_reference_id": "Quay-77/b",
+    "payment_method": "Card",
+    "delivery_method": "Portal",
+}
+
+WHOLE_SUPPLIER: Arguments = {
+    **SUPPLIER,
+    "delivery_method": "Email",
+    "care_of": "Rae Lund, Quayside Receivables",
+    "remit_address_1": "18 Wharf Street",
+    "remit_address_2": "Unit 4",
+    "remit_city": "Mobile",
+    "remit_state": "AL",
+    "remit_zipcode": "36602-1234",
+    "remit_country": "USA",
+    "corporate_address_1": "1 Wharf Plaza",
+    "corporate_address_2": "Floor 9",
+    "corporate_city": "Toronto",
+    "corporate_state": "ON",
+    "corporate_zipcode": "M5V 1A1",
+    "corporate_country": "CAN",
+    "corporate_phone_number": "+1 251 555 0142",
+    "tax_id": "00-1234567",
+    "remit_email": "remit@quayside.example,second.desk@quayside.example",
+    "bank_account_number": "00012345678901234",
+    "bank_routing_number": "021000021",
+    "notification_method": "Email",
+    "payment_terms": 365,
+    "ineligible_for_conversion": True,
+    "ineligible_for_cbm": False,
+    "payee_type": "BankingInstitution",
+    "twelve_month_payment_count": 12,
+    "twelve_month_spend": 80250,
+    "notes": "Prefers one payment a week.",
+    "metadata": [{"name": "cost_center_of_the_vendor", "value": "K-12"}, {"name": "retired"}],
+    "enabled": True,
+    "internal_payments": False,
+    "category": "Paper & packaging",
+    "sub_category": "Paper",
+}
+
+BUYER: Arguments = {
+    "name": "Quayside Store Seven LLC",
+    "external_reference_id": "Store-7",
+    "tax_id": "00-7654321",
+    "funding_method": "wire",
+    "address_1": "7 Wharf Street",
+    "city": "Boise",
+    "state": "ID",
+    "zipcode": "83702",
+    "country": "USA",
+}
+
+OWNER: Arguments = {
+    "controlling_owner": True,
+    "first_name": "Ada",
+    "last_name": "Holt",
+    "country_code": "CAN",
+    "address1": "12 Wharf Hill",
+    "city": "Toronto",
+    "state": "ON",
+    "postal_code": "M5V 1A1",
+    "date_of_birth": "1979-03-02",
+    "email": "ada@store.example",
+}
+
+WHOLE_OWNER: Arguments = {
+    **OWNER,
+    "country_code": "USA",
+    "address2": "Unit 44",
+    "ssn": "078-05-1120",
+    "passport": "X91827364",
+    "passport_country": "CAN",
+    "drivers_license_number": "D5550198273",
+    "drivers_license_state": "ID",
+}
+
+BUYER_CONTACT: Arguments = {
+    "external_reference_id": "S7-CFO",
+    "name": "Rae Lund",
+    "email": "rae@store.example",
+    "phone": "208-555-0143",
+    "primary": True,
+    "funding_notification": True,
+    "refund_notification": False,
+}
+
+WHOLE_BUYER: Arguments = {
+    **BUYER,
+    "dba_name": "Quayside Seven",
+    "address_2": "Unit 4",
+    "corporate_phone_number": "208-555-0142",
+    "remit_data": "Quayside Store Seven, accounts payable",
+    "funding_method": "ach_debit",
+    "drawdown_bank_account_number": "00098765000012345",
+    "drawdown_bank_routing_number": "021000021",
+    "refund_bank_account_number": "000111122223333",
+    "refund_bank_routing_number": "021000021",
+    "metadata": [{"name": "region", "value": "North-west"}, {"name": "retired"}],
+    "owners": [WHOLE_OWNER, {**OWNER, "first_name": "Ines"}],
+}
+
 WEBHOOK: Arguments = {
     "event": "payment.changed",
     "url": "https://hooks.acme.example/finexio",
@@ -173,6 +295,20 @@ MINIMAL: Mapping[str, Arguments] = {
     "finexio_webhooks_partial_update": {"id": WEBHOOK_ID, "payment_events": False},
     "list_all_finexio_counterparty_history": {},
     "list_all_finexio_drawdown_payments": {"processor_request_id": DRAWDOWN_ID},
+    "list_all_finexio_suppliers": {},
+    "create_a_finexio_supplier": SUPPLIER,
+    "get_single_finexio_supplier_by_id": {"id": SUPPLIER_ID},
+    "update_a_finexio_supplier_by_id": {"id": SUPPLIER_ID, **SUPPLIER},
+    "finexio_suppliers_partial_update": {"id": SUPPLIER_ID, "payment_terms": 0},
+    "list_all_finexio_buyers": {},
+    "create_a_finexio_buyer": BUYER,
+    "get_single_finexio_buyer_by_id": {"id": BUYER_ID},
+    "update_a_finexio_buyer_by_id": {"id": BUYER_ID, **BUYER},
+    "finexio_buyers_partial_update": {"id": BUYER_ID, "zipcode": "83703"},
+    "create_a_finexio_buyer_contact": {"buyer_id": BUYER_ID, "primary": False},
+    "list_all_finexio_buyer_contacts": {"buyer_id": BUYER_ID},
+    "update_a_finexio_buyer_contact_by_id": {"buyer_id": BUYER_ID, "id": BUYER_CONTACT_REFERENCE, "primary": False},
+    "delete_a_finexio_buyer_contact_by_id": {"buyer_id": BUYER_ID, "id": BUYER_CONTACT_REFERENCE},
 }
 
 FULL: Mapping[str, Arguments] = {
@@ -266,6 +402,62 @@ FULL: Mapping[str, Arguments] = {
         "fields": ["id", "invoices"],
         "limit": 50,
     },
+    "list_all_finexio_suppliers": {
+        "external_reference_id": "Quay-77/b & sons",
+        "updated_after": "2026-10-01T08:30:00",
+        "enabled": False,
+        "cbm_optout_date_start": "2026-10-01",
+        "cbm_optout_date_end": "2026-11-20T09:00:00Z",
+        "fields": ["id", "delivery_method"],
+        "limit": 25,
+    },
+    "create_a_finexio_supplier": {**WHOLE_SUPPLIER, "contacts": [CONTACT, {"primary": False, "name": "Front desk"}]},
+    "get_single_finexio_supplier_by_id": {"id": SUPPLIER_ID, "fields": ["id", "contacts", "metadata"]},
+    "update_a_finexio_supplier_by_id": {
+        "id": SUPPLIER_ID,
+        **WHOLE_SUPPLIER,
+        "payment_method": "Check",
+        "delivery_method": "Mail",
+    },
+    "finexio_suppliers_partial_update": {
+        "id": SUPPLIER_ID,
+        **{name: value for name, value in WHOLE_SUPPLIER.items() if name not in {"care_of", "remit_address_2"}},
+        "payment_method": "FinexioExpress",
+        "delivery_method": "Phone",
+        "clear": ["care_of", "remit_address_2"],
+    },
+    "list_all_finexio_buyers": {
+        "external_reference_id": "Store-7",
+        "updated_after": "2026-10-01",
+        "fields": ["id", "ready_for_use"],
+        "limit": 100,
+    },
+    "create_a_finexio_buyer": {**WHOLE_BUYER, "contacts": [BUYER_CONTACT, {"primary": False, "name": "Front desk"}]},
+    "get_single_finexio_buyer_by_id": {"id": BUYER_ID, "fields": ["*"]},
+    "update_a_finexio_buyer_by_id": {"id": BUYER_ID, **WHOLE_BUYER, "funding_method": "reverse_wire"},
+    "finexio_buyers_partial_update": {
+        "id": BUYER_ID,
+        **{name: value for name, value in WHOLE_BUYER.items() if name not in {"dba_name", "remit_data"}},
+        "funding_method": "ach_credit",
+        "clear": ["dba_name", "remit_data"],
+    },
+    "create_a_finexio_buyer_contact": {
+        "buyer_id": BUYER_ID,
+        "contacts": [BUYER_CONTACT, {"primary": False, "name": "Front desk"}],
+    },
+    "list_all_finexio_buyer_contacts": {"buyer_id": BUYER_ID, "fields": ["name", "email"], "limit": 5},
+    "update_a_finexio_buyer_contact_by_id": {
+        "buyer_id": BUYER_ID,
+        "id": BUYER_CONTACT_ID,
+        "primary": True,
+        "external_reference_id": BUYER_CONTACT_REFERENCE,
+        "name": "Rae Lund-Holt",
+        "email": "rae.holt@store.example",
+        "funding_notification": False,
+        "refund_notification": True,
+        "clear": ["phone"],
+    },
+    "delete_a_finexio_buyer_contact_by_id": {"buyer_id": BUYER_ID, "id": BUYER_CONTACT_ID},
 }
 
 
@@ -277,8 +469,7 @@ def path_of(tool: str, arguments: Arguments) -> str:
     """The raw path a call must go to; a contact is addressed by its reference, however the caller named it."""
 
     def fill(name: str) -> str:
-        value = CONTACT_REFERENCE if arguments[name] == CONTACT_ID else arguments[name]
-        return quote(str(value), safe="")
+        return quote(str(REFERENCES.get(arguments[name], arguments[name])), safe="")
 
     return BASE_PATH + VARIABLE.sub(lambda match: fill(match[1]), CALLS[tool].split(" ")[1])
 
@@ -295,8 +486,10 @@ def body_of(tool: str, arguments: Arguments) -> Any:
     if tool == "finexio_invoices_bulk_create":
         return [_invoice(row) for row in arguments["invoices"]]
     fields = _sent(tool, arguments) | dict.fromkeys(arguments.get("clear", []), "")
-    if tool == "create_a_finexio_supplier_contact":
+    if tool in {"create_a_finexio_supplier_contact", "create_a_finexio_buyer_contact"}:
         return fields.get("contacts", [fields])
+    if "metadata" in fields:
+        fields["metadata"] = _map_of(fields["metadata"])
     if fields.get("event") == "payment.change":
         fields["event"] = "payment.changed"
     return fields
@@ -317,7 +510,11 @@ def _literal(value: object) -> str:
 
 def _invoice(row: Arguments) -> Arguments:
     row = {name: value for name, value in row.items() if name not in LOCAL}
-    metadata: Any = row.get("metadata")
-    if isinstance(metadata, list):
-        metadata = {pair["name"]: pair["value"] for pair in cast("list[Arguments]", metadata)}
-    return {"currency": "USD", **row} | ({"metadata": metadata} if metadata else {})
+    return {"currency": "USD", **row} | ({"metadata": _map_of(row["metadata"])} if "metadata" in row else {})
+
+
+def _map_of(metadata: Any) -> Any:
+    """Pairs and a plain map come to the same; a pair without a value is null."""
+    if not isinstance(metadata, list):
+        return metadata
+    return {pair["name"]: pair.get("value") for pair in cast("list[Arguments]", metadata)}

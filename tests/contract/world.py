@@ -23,6 +23,15 @@ def small_world(task: str) -> Simulator:
         phone="251-555-0143",
         primary=True,
     )
+    sim.add_contact(
+        samples.BUYER_ID,
+        id=samples.BUYER_CONTACT_ID,
+        external_reference_id=samples.BUYER_CONTACT_REFERENCE,
+        name="Rae Lund",
+        email="rae@store.example",
+        phone="208-555-0143",
+        primary=False,
+    )
     parties = {"originating_counterparty_id": samples.BUYER_ID, "receiving_counterparty_id": samples.SUPPLIER_ID}
     sim.add_invoice(id=samples.INVOICE_ID, invoice_number="QP-1", amount_cents=5_000, **parties)
     sim.add_payment(

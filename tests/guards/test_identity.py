@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finexio_mcp.arguments import check
+from finexio_mcp.guards.digests import NO_DIGEST
 from finexio_mcp.guards.identity import near_number, wanted_change, wanted_invoices
 from finexio_mcp.guards.ledger.rows import InvoiceFacts, Wanted
 from finexio_mcp.tools import BY_NAME
@@ -26,6 +27,10 @@ PATCH = "finexio_counterparties_partial_update"
 ADD_CONTACTS = "create_a_finexio_supplier_contact"
 CHANGE_CONTACT = "update_a_finexio_supplier_contact_by_id"
 DELETE_CONTACT = "delete_a_finexio_supplier_contact_by_id"
+PATCH_SUPPLIER = "finexio_suppliers_partial_update"
+PATCH_BUYER = "finexio_buyers_partial_update"
+CHANGE_BUYER_CONTACT = "update_a_finexio_buyer_contact_by_id"
+DELETE_BUYER_CONTACT = "delete_a_finexio_buyer_contact_by_id"
 
 
 def wanted(*rows: Arguments, scope: str = SCOPE) -> list[Wanted]:
@@ -234,11 +239,28 @@ def test_a_change_is_known_by_its_records_and_leaves_only_digests() -> None:
 @pytest.mark.parametrize("tool", [name for name in samples.FULL if BY_NAME[name].trace])
 def test_nothing_of_any_change_stands_in_the_ledger(tool: str) -> None:
     """Ours: neither names nor bank numbers, addresses, URLs or passwords, whatever is sent."""
-    stored = [{"id": samples.CONTACT_ID, "external_reference_id": samples.CONTACT_REFERENCE}]
+    stored = [{"id": id_, "external_reference_id": reference} for id_, reference in samples.REFERENCES.items()]
     row = change(tool, samples.FULL[tool], stored)
 
     private = ("Quayside", "Wharf", "Rae", "@", "123456789", "021000021", "1234567", "https", "fx-in", "correct horse")
-    assert [secret for secret in private if secret in repr(asdict(row))] == []
+    private += ("12345678901234", "98765000012345", "111122223333", "7654321", "Holt", "Toronto", "Boise", "K-12")
+    owner = [str(samples.WHOLE_OWNER[name]) for name in ("ssn", "passport", "drivers_license_number", "date_of_birth")]
+    assert [secret for secret in (*private, *owner) if secret in repr(asdict(row))] == []
+
+
+def test_a_corrected_identity_number_is_another_change_and_leaves_the_same_digests() -> None:
+    """Ours: it has to be sent, and nobody who has the key can try numbers until one fits."""
+    tool = "finexio_buyers_partial_update"
+    first, second = (
+        change(tool, {"id": "b-1", "city": "Boise", "owners": [{**samples.WHOLE_OWNER, "ssn": ssn}]})
+        for ssn in ("078-05-1120", "219-09-9999")
+    )
+
+    assert first.identity != second.identity
+    assert first.change == second.change
+    assert first.change is not None
+    assert first.change.digests[0]["owners"] == NO_DIGEST
+    assert first.change.digests[0]["city"] != NO_DIGEST
 
 
 def test_the_same_change_is_the_same_whatever_letters_its_id_is_written_in() -> None:
@@ -285,7 +307,7 @@ def test_a_repeated_update_of_a_contact_is_known_although_finexio_has_changed_me
     assert before.change.records == ("contact:s-1:HP-AR", "contact-main:s-1")
 
 
-@pytest.mark.parametrize("tool", [CHANGE_CONTACT, DELETE_CONTACT])
+@pytest.mark.parametrize("tool", [CHANGE_CONTACT, DELETE_CONTACT, CHANGE_BUYER_CONTACT, DELETE_BUYER_CONTACT])
 def test_a_repetition_is_known_before_finexio_is_asked_for_the_contact(tool: str) -> None:
     """Ours: a contact that was deleted by the first call is not there any more for the second one to find."""
     asked = check(BY_NAME[tool], {**LEAST[tool], "id": "k-1"}).wire
@@ -293,6 +315,33 @@ def test_a_repetition_is_known_before_finexio_is_asked_for_the_contact(tool: str
     unresolved = wanted_change(BY_NAME[tool], asked, SCOPE, KEY)
 
     assert unresolved.identity == change(tool, {**LEAST[tool], "id": "k-1"}, [RAE]).identity
+
+
+@pytest.mark.parametrize("tool", [PATCH_SUPPLIER, PATCH_BUYER])
+def test_a_partial_update_is_the_same_whatever_the_record_was_before(tool: str) -> None:
+    """Ours: what Finexio has decides whether it may be sent, not what it is."""
+    asked = {"id": "x-1", "external_reference_id": "NEW"}
+
+    rows = [change(tool, asked, stored) for stored in ([], [{"id": "x-1", "name": "A"}], [{"id": "x-1", "name": "B"}])]
+
+    assert rows[0] == rows[1] == rows[2]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"metadata": {"a": "2"}},
+        {"metadata": {"b": "1"}},
+        {"metadata": [{"name": "a"}]},
+        {"metadata": [{"name": "a", "value": "1"}], "notes": "x"},
+    ],
+)
+def test_a_change_of_a_suppliers_own_keys_is_another_one(other: Arguments) -> None:
+    """Ours: pairs and a map that say the same are the same; one letter more is not."""
+    first = change(PATCH_SUPPLIER, {"id": "s-1", "metadata": {"a": "1"}})
+
+    assert change(PATCH_SUPPLIER, {"id": "s-1", "metadata": [{"name": "a", "value": "1"}]}) == first
+    assert change(PATCH_SUPPLIER, {"id": "s-1", **other}).identity != first.identity
 
 
 def test_contacts_that_differ_by_the_case_of_their_references_are_two() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from itertools import pairwise
 from typing import Any, Literal
 
 from finexio_mcp.tools import BY_NAME
@@ -14,6 +13,36 @@ from finexio_mcp.tools.spec import Effect, ToolSpec
 Arguments = dict[str, Any]
 
 SUPPLIER: Arguments = {"name": "Quayside Paper Company", "type": "Supplier", "internal_id": "QUAY-77"}
+PAYEE: Arguments = {
+    "name": "Quayside Paper Company",
+    "external_reference_id": "QUAY-77",
+    "payment_method": "Card",
+    "delivery_method": "Portal",
+}
+"""The same by the newer endpoints; no other method needs so little."""
+PAYER: Arguments = {
+    "name": "Store Seven LLC",
+    "external_reference_id": "STORE-7",
+    "tax_id": "00-7654321",
+    "funding_method": "wire",
+    "address_1": "7 Main Street",
+    "city": "Boise",
+    "state": "ID",
+    "zipcode": "83702",
+    "country": "USA",
+}
+OWNER: Arguments = {
+    "controlling_owner": True,
+    "first_name": "Ada",
+    "last_name": "Stone",
+    "country_code": "CAN",
+    "address1": "12 Hill Street",
+    "city": "Toronto",
+    "state": "ON",
+    "postal_code": "M5V 1A1",
+    "date_of_birth": "1979-03-02",
+    "email": "ada@store.example",
+}
 WEBHOOK: Arguments = {
     "event": "payment.changed",
     "url": "https://hooks.quayside.example/finexio",
@@ -61,15 +90,37 @@ LEAST: Mapping[str, Arguments] = {
     "finexio_webhooks_partial_update": {"id": "w-1", "url": "https://hooks.quayside.example/other"},
     "list_all_finexio_counterparty_history": {},
     "list_all_finexio_drawdown_payments": {"processor_request_id": "DJ0000000A1F"},
+    "list_all_finexio_suppliers": {},
+    "create_a_finexio_supplier": PAYEE,
+    "get_single_finexio_supplier_by_id": {"id": "s-1"},
+    "update_a_finexio_supplier_by_id": {"id": "s-1", **PAYEE},
+    "finexio_suppliers_partial_update": {"id": "s-1", "name": "Quayside Paper"},
+    "list_all_finexio_buyers": {},
+    "create_a_finexio_buyer": PAYER,
+    "get_single_finexio_buyer_by_id": {"id": "b-1"},
+    "update_a_finexio_buyer_by_id": {"id": "b-1", **PAYER},
+    "finexio_buyers_partial_update": {"id": "b-1", "name": "Store Seven"},
+    "create_a_finexio_buyer_contact": {"buyer_id": "b-1", "contacts": [{"primary": True}]},
+    "list_all_finexio_buyer_contacts": {"buyer_id": "b-1"},
+    "update_a_finexio_buyer_contact_by_id": {"buyer_id": "b-1", "id": "HP-AR", "primary": False},
+    "delete_a_finexio_buyer_contact_by_id": {"buyer_id": "b-1", "id": "HP-AR"},
     "find_finexio_submissions": {},
     "get_finexio_submission": {"op_id": "op-1"},
 }
+
+LEAST_ROWS: Mapping[str, Arguments] = {
+    "contacts": {"primary": False},
+    "owners": OWNER,
+    "metadata": {"name": "key", "value": "word"},
+    "line_items": {"description": "40 reams"},
+}
+"""The least that an entry of each array needs which the least of its tool does without."""
 
 
 def schema_of(tool: str | ToolSpec) -> dict[str, Any]:
     """The input schema of a tool."""
     spec = BY_NAME[tool] if isinstance(tool, str) else tool
-    return input_schema(spec.arguments, spec.path_names, spec.local_names)
+    return input_schema(spec)
 
 
 Step = str | Literal[0]
@@ -87,10 +138,10 @@ def plant(tool: str, path: tuple[Step, ...], value: Any) -> Arguments:
     """Arguments that are good but for one place, which holds the value."""
     arguments: Arguments = {**LEAST[tool]}
     holder: Any = arguments
-    for step, following in pairwise(path):
+    for step in path[:-1]:
         if isinstance(step, str):
-            stored = holder.get(step)
-            holder[step] = [*stored] if isinstance(stored, list) else [{}] if following == 0 else {}  # pyright: ignore
+            stored: list[Arguments] = holder.get(step) or [LEAST_ROWS[step]]
+            holder[step] = [*stored]
         else:
             holder[step] = {**holder[step]}
         holder = holder[step]

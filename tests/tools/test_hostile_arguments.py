@@ -109,19 +109,26 @@ def matching(schema: Mapping[str, Any], *, plausible: bool) -> st.SearchStrategy
 
 
 digits = st.text("0123456789", min_size=5, max_size=9)
+words = st.text("ABab 01-", min_size=1, max_size=9).map(lambda text: f"W{text}")
 PLAUSIBLE: Mapping[str, st.SearchStrategy[Any]] = {
     r".*(^|_)id": st.uuids().map(str),
     r".*email": st.just("ap@b.example"),
     r"url": st.just("https://b.example/hook"),
     r".*_(start|end|after)": st.datetimes().map(lambda moment: moment.isoformat()),
     r"amount_cents_.*": st.just(5),
-    r"state": st.just("AL"),
+    r"(.*_)?state": st.just("AL"),
     r"invoice_number": st.text("AB01-/ ", min_size=1, max_size=20).map(lambda text: f"N{text}"),
     r"invoice_date": st.just(invoice()["invoice_date"]),
     r"discount_amount_cents": st.just(0),
-    r"(bank_)?(account|routing)_number": digits,
+    r"(.*_)?(account|routing)_number": digits,
+    r"(.+_)?bank_routing_number": st.sampled_from(["021000021", "011401533"]),
+    r"payment_terms": st.integers(0, 365),
+    r"twelve_month_.*": st.integers(0, 10**6),
     r"(tax_id|password)": digits,
-    r"clear": st.just(["notes"]) | st.just(["phone"]),
+    r"ssn": st.sampled_from(["078-05-1120", "078051120"]),
+    r"(first|last)_name|address_?1|city|zipcode|postal_code|passport.*|drivers_license_number|(sub_)?category": words,
+    r"enabled|controlling_owner": st.just(value=True),
+    r"clear": st.just(["notes"]) | st.just(["phone"]) | st.just(["remit_data"]),
 }
 
 
@@ -136,9 +143,13 @@ def objects(schema: Mapping[str, Any], *, plausible: bool) -> st.SearchStrategy[
     return st.fixed_dictionaries({name: strategies[name] for name in required}, optional=optional)
 
 
-STRATEGIES = {
-    name: objects(schema, plausible=True) | objects(schema, plausible=False) for name, schema in SCHEMAS.items()
-}
+def strategies(name: str) -> st.SearchStrategy[Arguments]:
+    """Arguments that keep the schema; of one kind in three, most keep the rules between fields as well."""
+    likely = objects(SCHEMAS[name], plausible=True)
+    return likely.map(lambda drawn: {**drawn, **LEAST[name]}) | likely | objects(SCHEMAS[name], plausible=False)
+
+
+STRATEGIES = {name: strategies(name) for name in SCHEMAS}
 
 
 @thorough
@@ -213,28 +224,40 @@ def test_no_refusal_repeats_a_value_of_any_kind(tool: ToolSpec, data: st.DataObj
     assert not leaks(tool, path, data.draw(st.sampled_from(forms(marker))), MARKED)
 
 
-@pytest.mark.parametrize("rows", ["invoices", "contacts"])
+REPEATED = {
+    "invoices": ("finexio_invoices_bulk_create", "invoice_number"),
+    "supplier contacts": ("create_a_finexio_supplier_contact", "external_reference_id"),
+    "buyer contacts": ("create_a_finexio_buyer_contact", "external_reference_id"),
+    "contacts of a new supplier": ("create_a_finexio_supplier", "external_reference_id"),
+    "contacts of a new buyer": ("create_a_finexio_buyer", "external_reference_id"),
+}
+
+
+@pytest.mark.parametrize("rows", REPEATED)
 def test_no_refusal_of_a_rule_between_fields_repeats_a_value(rows: str) -> None:
     """Ours: rules over several rows name places, not contents."""
-    tool, row = {
-        "invoices": ("finexio_invoices_bulk_create", {**LEAST["finexio_invoices_bulk_create"]["invoices"][0]}),
-        "contacts": ("create_a_finexio_supplier_contact", {"primary": True}),
-    }[rows]
-    key = {"invoices": "invoice_number", "contacts": "external_reference_id"}[rows]
-    marked = {**row, key: MARKED, "originating_counterparty_id": MARKED} if rows == "invoices" else {**row, key: MARKED}
+    tool, key = REPEATED[rows]
+    array = "invoices" if rows == "invoices" else "contacts"
+    row = invoice(originating_counterparty_id=MARKED) if array == "invoices" else {"primary": True, "name": MARKED}
 
-    refusal = outcome(BY_NAME[tool], {**LEAST[tool], rows: [marked, marked]})
+    refusal = outcome(BY_NAME[tool], {**LEAST[tool], array: [{**row, key: MARKED}] * 2})
 
     assert refusal is not None
     assert MARKED not in said(refusal)
 
 
-@pytest.mark.parametrize("metadata", [{MARKED: [1]}, {MARKED: None}, [{"name": MARKED, "value": []}]])
-def test_no_refusal_repeats_a_key_of_metadata(metadata: Any) -> None:
+BAD_METADATA: list[Any] = [{MARKED: [1]}, {MARKED: {"a": 1}}, [{"name": MARKED, "value": [1]}]]
+OF_INVOICES: list[Any] = [{MARKED: None}, [{"name": MARKED, "value": []}]]
+OF_SUPPLIERS_AND_BUYERS: list[Any] = [{MARKED: "x" * 101}, {"x" * 26: MARKED}, {f"_{MARKED}": "x"}]
+"""There a value may be null, and keys and values have bounds."""
+
+
+@pytest.mark.parametrize("tool", [name for name in PLACES if ("metadata",) in {path[-1:] for path, _ in PLACES[name]}])
+def test_no_refusal_repeats_a_key_of_metadata(tool: str) -> None:
     """Ours: keys there are the caller's own words, as values are."""
-    tool = "finexio_invoices_bulk_create"
+    (path,) = [path for path, _ in PLACES[tool] if path[-1] == "metadata"]
 
-    refusal = outcome(BY_NAME[tool], plant(tool, ("invoices", 0, "metadata"), metadata))
-
-    assert refusal is not None
-    assert MARKED not in said(refusal)
+    for metadata in [*BAD_METADATA, *(OF_INVOICES if len(path) > 1 else OF_SUPPLIERS_AND_BUYERS)]:
+        refusal = outcome(BY_NAME[tool], plant(tool, path, metadata))
+        assert refusal is not None, metadata
+        assert MARKED not in said(refusal), metadata

@@ -50,11 +50,45 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 }
 """The tools in the order of the list, each with the arguments it cannot do without."""
 
+WHOLE_SUPPLIER = ("name", "external_reference_id", "payment_method")
+WHOLE_BUYER = (
+    "name",
+    "external_reference_id",
+    "tax_id",
+    "funding_method",
+    "address_1",
+    "city",
+    "state",
+    "zipcode",
+    "country",
+)
+SUPPLIER_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "list_all_finexio_suppliers": (),
+    "create_a_finexio_supplier": WHOLE_SUPPLIER,
+    "get_single_finexio_supplier_by_id": ("id",),
+    "update_a_finexio_supplier_by_id": ("id", *WHOLE_SUPPLIER),
+    "finexio_suppliers_partial_update": ("id",),
+}
+BUYER_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "list_all_finexio_buyers": (),
+    "create_a_finexio_buyer": WHOLE_BUYER,
+    "get_single_finexio_buyer_by_id": ("id",),
+    "update_a_finexio_buyer_by_id": ("id", *WHOLE_BUYER),
+    "finexio_buyers_partial_update": ("id",),
+    "create_a_finexio_buyer_contact": ("buyer_id", "contacts"),
+    "list_all_finexio_buyer_contacts": ("buyer_id",),
+    "update_a_finexio_buyer_contact_by_id": ("buyer_id", "id", "primary"),
+    "delete_a_finexio_buyer_contact_by_id": ("buyer_id", "id"),
+}
 OWN_NEEDS: Mapping[str, tuple[str, ...]] = {
     "find_finexio_submissions": (),
     "get_finexio_submission": ("op_id",),
 }
-"""Those that show this server's own ledger, and are off unless asked for."""
+"""Those that show this server's own ledger."""
+
+BY_TOOLSET = {"core": NEEDS, "suppliers": SUPPLIER_NEEDS, "buyers": BUYER_NEEDS, "ledger": OWN_NEEDS}
+"""Every toolset, in the order of the list; all but the first are off unless asked for."""
+ALL_NEEDS = {name: needs for tools in BY_TOOLSET.values() for name, needs in tools.items()}
 
 COUNTERPARTY = """
     payment_method address_1 address_2 city state zipcode country primary_contact_name primary_contact_email
@@ -64,6 +98,23 @@ COUNTERPARTY = """
 CONTACT = "primary external_reference_id name email phone payment_notification"
 WEBHOOK = """
     content_type invoice_ids payment_status payment_events refund_reason instrument_number all_payment_details
+"""
+SUPPLIER = """
+    care_of remit_address_1 remit_address_2 remit_city remit_state remit_zipcode remit_country corporate_address_1
+    corporate_address_2 corporate_city corporate_state corporate_zipcode corporate_country corporate_phone_number tax_id
+    remit_email bank_account_number bank_routing_number delivery_method notification_method payment_terms
+    ineligible_for_conversion ineligible_for_cbm payee_type twelve_month_payment_count twelve_month_spend notes metadata
+    enabled internal_payments category sub_category name external_reference_id payment_method
+"""
+BUYER = """
+    name dba_name address_1 address_2 city state zipcode country corporate_phone_number external_reference_id remit_data
+    tax_id funding_method drawdown_bank_account_number drawdown_bank_routing_number refund_bank_account_number
+    refund_bank_routing_number metadata owners
+"""
+BUYER_CONTACT = "primary external_reference_id name email phone funding_notification refund_notification"
+OWNER = "controlling_owner first_name last_name country_code address1 city state postal_code date_of_birth email"
+OWNER_OR_LEFT_OUT = """
+    address2 ssn passport passport_country drivers_license_number drivers_license_state
 """
 SHOWN = "fields"
 LISTED = "fields limit next_cursor"
@@ -100,6 +151,22 @@ TAKES: Mapping[str, str] = {
     "finexio_webhooks_partial_update": f"id event url username password {WEBHOOK}",
     "list_all_finexio_counterparty_history": f"object_id {LISTED}",
     "list_all_finexio_drawdown_payments": f"processor_request_id {LISTED}",
+    "list_all_finexio_suppliers": f"""
+        external_reference_id updated_after enabled cbm_optout_date_start cbm_optout_date_end {LISTED}
+    """,
+    "create_a_finexio_supplier": f"{SUPPLIER} contacts",
+    "get_single_finexio_supplier_by_id": f"id {SHOWN}",
+    "update_a_finexio_supplier_by_id": f"id {SUPPLIER}",
+    "finexio_suppliers_partial_update": f"id {SUPPLIER} clear",
+    "list_all_finexio_buyers": f"external_reference_id updated_after {LISTED}",
+    "create_a_finexio_buyer": f"{BUYER} contacts",
+    "get_single_finexio_buyer_by_id": f"id {SHOWN}",
+    "update_a_finexio_buyer_by_id": f"id {BUYER}",
+    "finexio_buyers_partial_update": f"id {BUYER} clear",
+    "create_a_finexio_buyer_contact": "buyer_id contacts",
+    "list_all_finexio_buyer_contacts": f"buyer_id {LISTED}",
+    "update_a_finexio_buyer_contact_by_id": f"buyer_id id {BUYER_CONTACT} clear",
+    "delete_a_finexio_buyer_contact_by_id": "buyer_id id",
     "find_finexio_submissions": f"invoice_number supplier_id state {LISTED}",
     "get_finexio_submission": f"op_id {SHOWN}",
 }
@@ -124,6 +191,7 @@ FUNDED_ROW = """
     id supplier_name amount_cents status payment_method delivery_method tracking_id invoices address_1 address_2 city
     state zip email
 """
+BUYER_CONTACT_ROW = f"id {BUYER_CONTACT}"
 
 ROWS: Mapping[str, str] = {
     "list_all_finexio_counterparties": """
@@ -148,6 +216,16 @@ ROWS: Mapping[str, str] = {
     "list_all_finexio_supplier_contacts": CONTACT_ROW,
     "list_all_finexio_webhooks": WEBHOOK_ROW,
     "list_all_finexio_drawdown_payments": FUNDED_ROW,
+    "list_all_finexio_suppliers": """
+        id name external_reference_id payment_method delivery_method enabled remit_address_1 remit_city remit_state
+        remit_zipcode remit_email bank_account_number bank_routing_number payment_terms ineligible_for_conversion
+        created updated
+    """,
+    "list_all_finexio_buyers": """
+        id name dba_name external_reference_id funding_method ready_for_use reason_not_usable city state created updated
+    """,
+    "create_a_finexio_buyer_contact": BUYER_CONTACT_ROW,
+    "list_all_finexio_buyer_contacts": BUYER_CONTACT_ROW,
     "find_finexio_submissions": """
         op_id invoice_number state reason amount_cents currency invoice_date originating_counterparty_id
         receiving_counterparty_id id submitted sent settled by_operator
@@ -174,6 +252,15 @@ RECORDS: Mapping[str, str] = {
     "get_single_finexio_webhook_by_id": WEBHOOK_ROW,
     "finexio_webhooks_partial_update": WEBHOOK_ROW,
     "list_all_finexio_counterparty_history": "object_id actor timestamp action changes",
+    **dict.fromkeys(
+        ("create_a_finexio_supplier", "get_single_finexio_supplier_by_id", "finexio_suppliers_partial_update"),
+        f"id {SUPPLIER} contacts processing_fee created updated",
+    ),
+    **dict.fromkeys(
+        ("create_a_finexio_buyer", "get_single_finexio_buyer_by_id", "finexio_buyers_partial_update"),
+        f"id {BUYER} contacts ready_for_use reason_not_usable created updated",
+    ),
+    "update_a_finexio_buyer_contact_by_id": BUYER_CONTACT_ROW,
     "find_finexio_submissions": "tool",
     "get_finexio_submission": "op_id tool submitted rows history",
 }
@@ -201,12 +288,13 @@ def test_the_tools_are_the_26_that_users_know_in_that_order() -> None:
     assert {tool.toolset for tool in CORE} == {"core"}
 
 
-def test_the_tools_that_show_our_own_ledger_come_after_them() -> None:
-    """Ours: whoever asks for them finds the 26 where they were."""
-    assert [tool.name for tool in TOOLS] == [*NEEDS, *OWN_NEEDS]
-    assert list(BY_NAME) == [*NEEDS, *OWN_NEEDS]
-    assert {tool.toolset for tool in TOOLS if tool not in CORE} == {"ledger"}
-    assert {tool.toolset for tool in TOOLS} == set(TOOLSETS)
+def test_other_toolsets_come_after_them_one_after_the_other() -> None:
+    """Ours: whoever asks for more finds the 26 where they were."""
+    assert list(BY_TOOLSET) == list(TOOLSETS)
+    assert [(tool.toolset, tool.name) for tool in TOOLS] == [
+        (toolset, name) for toolset, tools in BY_TOOLSET.items() for name in tools
+    ]
+    assert list(BY_NAME) == list(ALL_NEEDS)
 
 
 @every_tool
@@ -246,7 +334,7 @@ def test_a_tool_says_what_it_does_and_where_we_know_it_from(tool: ToolSpec) -> N
 @every_tool
 def test_a_tool_needs_exactly_what_was_promised(tool: ToolSpec) -> None:
     """Documented: the arguments without which Finexio refuses."""
-    assert set(schema_of(tool).get("required", [])) == set({**NEEDS, **OWN_NEEDS}[tool.name])
+    assert set(schema_of(tool).get("required", [])) == set(ALL_NEEDS[tool.name])
 
 
 @every_tool
@@ -269,12 +357,42 @@ def test_an_invoice_takes_exactly_what_was_promised() -> None:
     }
 
 
-def test_a_contact_takes_exactly_what_was_promised() -> None:
-    """Documented: the fields of a supplier contact; `primary` has to be said."""
-    items = schema_of("create_a_finexio_supplier_contact")["properties"]["contacts"]["items"]
+@pytest.mark.parametrize(
+    ("tool", "fields"),
+    [
+        ("create_a_finexio_supplier_contact", CONTACT),
+        ("create_a_finexio_supplier", CONTACT),
+        ("create_a_finexio_buyer_contact", BUYER_CONTACT),
+        ("create_a_finexio_buyer", BUYER_CONTACT),
+    ],
+)
+def test_a_contact_takes_exactly_what_was_promised(tool: str, fields: str) -> None:
+    """Documented: the fields of a contact, which differ by who has it; `primary` has to be said."""
+    items = schema_of(tool)["properties"]["contacts"]["items"]
 
-    assert set(items["properties"]) == set(CONTACT.split())
+    assert set(items["properties"]) == set(fields.split())
     assert items["required"] == ["primary"]
+
+
+@pytest.mark.parametrize(
+    "tool", ["create_a_finexio_buyer", "update_a_finexio_buyer_by_id", "finexio_buyers_partial_update"]
+)
+def test_an_owner_takes_exactly_what_was_promised(tool: str) -> None:
+    """Documented: a person who controls a buyer, and the papers that prove who that is."""
+    items = schema_of(tool)["properties"]["owners"]["items"]
+
+    assert set(items["required"]) == set(OWNER.split())
+    assert set(items["properties"]) == {*OWNER.split(), *OWNER_OR_LEFT_OUT.split()}
+
+
+def test_contacts_come_with_a_record_that_is_created_and_no_other() -> None:
+    """Documented: a replace that lists contacts replaces them all; they have tools of their own for that."""
+    assert [tool.name for tool in TOOLS if "contacts" in tool.arguments.model_fields] == [
+        "create_a_finexio_supplier_contact",
+        "create_a_finexio_supplier",
+        "create_a_finexio_buyer",
+        "create_a_finexio_buyer_contact",
+    ]
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -348,7 +466,20 @@ def declared(model: type[BaseModel]) -> Iterator[tuple[str, bool]]:
                 yield from declared(kind)
 
 
-SENSITIVE = {"bank_account_number", "bank_routing_number", "tax_id", "account_number", "password"}
+SENSITIVE = {
+    "bank_account_number",
+    "bank_routing_number",
+    "drawdown_bank_account_number",
+    "drawdown_bank_routing_number",
+    "refund_bank_account_number",
+    "refund_bank_routing_number",
+    "tax_id",
+    "account_number",
+    "password",
+    "ssn",
+    "passport",
+    "drivers_license_number",
+}
 
 
 @every_tool
@@ -373,17 +504,25 @@ def test_what_can_be_cleared_is_an_optional_text(tool: ToolSpec) -> None:
         assert name not in schema["required"]
 
 
+def test_every_sensitive_argument_is_known_by_name() -> None:
+    """Ours: a name in the list that no tool has would hold nothing."""
+    assert {name for tool in TOOLS for name, marked in declared(tool.arguments) if marked} == SENSITIVE
+
+
 def test_only_partial_updates_can_clear() -> None:
     """Ours: null counts as absent, so emptying a field needs a way of its own."""
     assert [tool.name for tool in TOOLS if tool.arguments.clearable] == [
         "finexio_counterparties_partial_update",
         "update_a_finexio_supplier_contact_by_id",
+        "finexio_suppliers_partial_update",
+        "finexio_buyers_partial_update",
+        "update_a_finexio_buyer_contact_by_id",
     ]
 
 
 def test_the_samples_cover_every_tool() -> None:
     """Ours: what is said about all tools is tried on all tools."""
-    assert list(LEAST) == [*NEEDS, *OWN_NEEDS]
+    assert list(LEAST) == list(ALL_NEEDS)
 
 
 def test_the_instructions_are_short_and_name_only_tools_that_exist() -> None:
@@ -401,6 +540,32 @@ def test_descriptions_name_only_tools_that_exist() -> None:
 
     assert named
     assert named <= set(BY_NAME)
+
+
+@pytest.mark.parametrize(
+    "tool", [tool for tool in CORE if tool.path.startswith("/counterparties/")], ids=lambda t: t.name
+)
+def test_a_deprecated_endpoint_says_so_and_where_the_current_one_is(tool: ToolSpec) -> None:
+    """Documented: five of the 26 go by endpoints that Finexio deprecated; the toolset is named even where it is off."""
+    deprecated = re.fullmatch(r"/counterparties/(\{id\}/)?", tool.path) is not None
+
+    assert ("Deprecated by Finexio" in tool.about) is deprecated
+    assert ("toolset suppliers" in tool.about) is deprecated
+    assert ("(deprecated" in tool.source) is deprecated
+
+
+def test_five_tools_are_deprecated() -> None:
+    """Documented: the list, the read and the three writes of counterparties."""
+    assert [tool.name for tool in TOOLS if "Deprecated" in tool.about] == list(NEEDS)[:5]
+
+
+def test_the_supplier_tools_say_when_they_are_to_be_preferred() -> None:
+    """Ours: a model that has both sees which to take, and what only the other can do."""
+    about = BY_NAME["list_all_finexio_suppliers"].about
+
+    assert "Prefer the supplier tools to the counterparty tools" in about
+    assert "which alone search by name" in about
+    assert "name" not in schema_of("list_all_finexio_suppliers")["properties"]
 
 
 # Declarations that contradict themselves -------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from finexio_mcp.tools import CORE, TOOLS
+from finexio_mcp.tools import TOOLS
 from finexio_mcp.tools.schema import entry, output_schema
 from finexio_mcp.tools.spec import ToolSpec
 from tests.tools.samples import is_write, places, schema_of
@@ -35,8 +35,12 @@ ENVELOPE = {
     "notices",
     "error",
 }
-MAX_TOKENS = 6_300
-MAX_OWN_TOKENS = 400
+MAX_TOKENS: Mapping[tuple[str, ...], int] = {
+    ("core",): 6_300,
+    ("core", "suppliers", "buyers"): 12_000,
+    ("ledger",): 400,
+}
+"""What the tools of these toolsets may cost a model together."""
 
 every_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
@@ -151,14 +155,13 @@ def tokens_of(tools: Iterable[ToolSpec]) -> int:
     return len(get_encoding("o200k_base").encode(text))
 
 
-def test_the_whole_list_costs_a_model_few_tokens() -> None:
-    """Ours: a model pays for the list in every conversation."""
-    assert tokens_of(CORE) <= MAX_TOKENS
+@pytest.mark.parametrize("toolsets", MAX_TOKENS, ids=",".join)
+def test_the_list_costs_a_model_few_tokens(toolsets: tuple[str, ...]) -> None:
+    """Ours: a model pays for the list in every conversation; for what is off unless asked for, only who asked."""
+    listed = [tool for tool in TOOLS if tool.toolset in toolsets]
 
-
-def test_what_shows_our_own_ledger_costs_little_more() -> None:
-    """Ours: it is paid only by those who asked for it."""
-    assert tokens_of(tool for tool in TOOLS if tool not in CORE) <= MAX_OWN_TOKENS
+    assert {tool.toolset for tool in listed} == set(toolsets)
+    assert tokens_of(listed) <= MAX_TOKENS[toolsets]
 
 
 @every_tool

@@ -13,7 +13,7 @@ from finexio_mcp.arguments import check
 from finexio_mcp.tools import BY_NAME, TOOLS
 from finexio_mcp.tools.spec import PLACEHOLDER, Effect, ToolSpec, Trace
 from tests.contract import samples
-from tests.tools.samples import LEAST, SUPPLIER, WEBHOOK, Arguments
+from tests.tools.samples import LEAST, PAYEE, PAYER, SUPPLIER, WEBHOOK, Arguments
 
 CREATE = "create_a_finexio_counterparty"
 REPLACE = "update_a_finexio_counterparty_by_id"
@@ -25,6 +25,23 @@ SUBSCRIBE = "create_a_finexio_webhook"
 CHANGE_WEBHOOK = "update_a_finexio_webhook_by_id"
 PATCH_WEBHOOK = "finexio_webhooks_partial_update"
 UNSUBSCRIBE = "delete_a_finexio_webhook_by_id"
+CREATE_SUPPLIER = "create_a_finexio_supplier"
+REPLACE_SUPPLIER = "update_a_finexio_supplier_by_id"
+PATCH_SUPPLIER = "finexio_suppliers_partial_update"
+CREATE_BUYER = "create_a_finexio_buyer"
+REPLACE_BUYER = "update_a_finexio_buyer_by_id"
+PATCH_BUYER = "finexio_buyers_partial_update"
+ADD_BUYER_CONTACTS = "create_a_finexio_buyer_contact"
+CHANGE_BUYER_CONTACT = "update_a_finexio_buyer_contact_by_id"
+DELETE_BUYER_CONTACT = "delete_a_finexio_buyer_contact_by_id"
+
+OWNERS = {
+    "supplier_id": (ADD_CONTACTS, CHANGE_CONTACT, DELETE_CONTACT),
+    "buyer_id": (ADD_BUYER_CONTACTS, CHANGE_BUYER_CONTACT, DELETE_BUYER_CONTACT),
+}
+"""Who may have contacts, and what is done to these."""
+of_each_owner = pytest.mark.parametrize(("owner", "tools"), OWNERS.items(), ids=OWNERS)
+Tools = tuple[str, str, str]
 
 CHANGES = [tool for tool in TOOLS if tool.effect is Effect.WRITE]
 every_change = pytest.mark.parametrize("tool", CHANGES, ids=lambda tool: tool.name)
@@ -63,7 +80,7 @@ def expected(tool: str, arguments: Arguments) -> list[Arguments]:
 def test_a_change_can_be_traced_and_nothing_else_is() -> None:
     """Ours: an invoice is known by its number, and a read leaves nothing behind."""
     assert [tool.name for tool in TOOLS if tool.trace] == [tool.name for tool in CHANGES]
-    assert len(CHANGES) == 10
+    assert len(CHANGES) == 19
 
 
 @every_change
@@ -106,6 +123,20 @@ PRIVATE = (
     "Prefers",
     "Rae",
     "Front desk",
+    "Receivables",
+    "Toronto",
+    "M5V",
+    "Boise",
+    "K-12",
+    "North",
+    "packaging",
+    "Ada",
+    "Hill",
+    "1979",
+    "05-1120",
+    "91827364",
+    "5550198273",
+    "7654321",
     "https",
     "hooks",
     "fx-in",
@@ -117,7 +148,10 @@ PRIVATE = (
 def test_nothing_private_is_stored_in_clear(tool: ToolSpec) -> None:
     """Ours: names, addresses, bank numbers, URLs and passwords have no place in a ledger."""
     arguments = samples.FULL[tool.name]
-    found = [{"id": samples.CONTACT_ID, "external_reference_id": samples.CONTACT_REFERENCE, "email": "old@x.example"}]
+    found = [
+        {"id": id_, "external_reference_id": reference, "email": "old@x.example"}
+        for id_, reference in samples.REFERENCES.items()
+    ]
     wire = check(tool, arguments).wire
     resolved = tool.before.resolve(found, wire) if tool.before else wire
 
@@ -134,7 +168,7 @@ def test_only_a_delete_leaves_nothing_to_compare(tool: ToolSpec) -> None:
     assert trace.gone is (tool.method == "DELETE")
     rows = expected(tool.name, LEAST[tool.name])
     assert (rows == []) is trace.gone
-    assert all(row and not {"id", "supplier_id"} & set(row) for row in rows)
+    assert all(row and not {"id", *OWNERS} & set(row) for row in rows)
 
 
 @every_change
@@ -149,7 +183,9 @@ def test_only_what_is_created_is_known_by_fields_of_its_own(tool: ToolSpec) -> N
 @pytest.mark.parametrize(
     ("create", "created", "later"),
     [
-        (CREATE, SUPPLIER, [REPLACE, PATCH]),
+        (CREATE, SUPPLIER, [REPLACE, PATCH, REPLACE_SUPPLIER, PATCH_SUPPLIER]),
+        (CREATE_SUPPLIER, PAYEE, [REPLACE, PATCH, REPLACE_SUPPLIER, PATCH_SUPPLIER]),
+        (CREATE_BUYER, PAYER, [REPLACE, PATCH, REPLACE_BUYER, PATCH_BUYER]),
         (SUBSCRIBE, WEBHOOK, [CHANGE_WEBHOOK, PATCH_WEBHOOK, UNSUBSCRIBE]),
     ],
 )
@@ -163,48 +199,135 @@ def test_what_was_created_is_linked_with_what_is_done_to_it_later(
         assert records(tool, {**LEAST[tool], "id": "New-ID"})[0] == f"{kind}:new-id"
 
 
-def test_a_contact_is_linked_by_its_reference() -> None:
+@of_each_owner
+def test_a_contact_is_linked_by_its_reference(owner: str, tools: Tools) -> None:
     """Documented: the reference is its only key; a caller may also name it by its id."""
-    added = records(ADD_CONTACTS, {"supplier_id": "S-1", "primary": False, "external_reference_id": "HP-AR"})
+    add, *later = tools
+    added = records(add, {owner: "S-1", "primary": False, "external_reference_id": "HP-AR"})
 
     assert added == ("contact:s-1:HP-AR",)
-    for tool in (CHANGE_CONTACT, DELETE_CONTACT):
+    for tool in later:
         for name in ("HP-AR", "k-1"):
-            assert added[0] in records(tool, {**LEAST[tool], "supplier_id": "s-1", "id": name})
+            assert added[0] in records(tool, {**LEAST[tool], owner: "s-1", "id": name})
 
 
-def test_a_contact_that_gets_another_reference_is_linked_by_both() -> None:
+@of_each_owner
+def test_a_contact_that_gets_another_reference_is_linked_by_both(owner: str, tools: Tools) -> None:
     """Ours: whichever of them a later call names."""
-    renamed = {"supplier_id": "s-1", "id": "HP-AR", "primary": False, "external_reference_id": "HP-NEW"}
+    _, change, _ = tools
+    renamed = {owner: "s-1", "id": "HP-AR", "primary": False, "external_reference_id": "HP-NEW"}
 
-    assert set(records(CHANGE_CONTACT, renamed)) == {"contact:s-1:HP-AR", "contact:s-1:HP-NEW"}
-    assert kept(CHANGE_CONTACT, renamed) == {"supplier_id": "s-1", "id": "HP-AR", "external_reference_id": "HP-NEW"}
+    assert set(records(change, renamed)) == {"contact:s-1:HP-AR", "contact:s-1:HP-NEW"}
+    assert kept(change, renamed) == {owner: "s-1", "id": "HP-AR", "external_reference_id": "HP-NEW"}
     for reference in ("HP-AR", "HP-NEW"):
-        assert is_it(CHANGE_CONTACT, {"external_reference_id": reference}, renamed)
+        assert is_it(change, {"external_reference_id": reference}, renamed)
 
 
-def test_a_new_main_contact_is_a_change_of_the_former_one_too() -> None:
-    """Documented: one primary per supplier. Rae, then Ines, then Rae again is no repetition."""
-    rae = records(CHANGE_CONTACT, {"supplier_id": "s-1", "id": "HP-AR", "primary": True})
-    ines = records(ADD_CONTACTS, {"supplier_id": "s-1", "primary": True, "name": "Ines"})
-    other = records(ADD_CONTACTS, {"supplier_id": "s-2", "primary": True, "name": "Ines"})
-    plain = records(CHANGE_CONTACT, {"supplier_id": "s-1", "id": "HP-AR", "primary": False})
+@of_each_owner
+def test_a_new_main_contact_is_a_change_of_the_former_one_too(owner: str, tools: Tools) -> None:
+    """Documented: one primary per owner. Rae, then Ines, then Rae again is no repetition."""
+    add, change, _ = tools
+    rae = records(change, {owner: "s-1", "id": "HP-AR", "primary": True})
+    ines = records(add, {owner: "s-1", "primary": True, "name": "Ines"})
+    other = records(add, {owner: "s-2", "primary": True, "name": "Ines"})
+    plain = records(change, {owner: "s-1", "id": "HP-AR", "primary": False})
 
     assert set(rae) & set(ines)
     assert not set(ines) & set(other)
     assert not set(ines) & set(plain)
 
 
-def test_a_contact_without_a_reference_is_linked_with_nothing() -> None:
+@of_each_owner
+def test_a_contact_without_a_reference_is_linked_with_nothing(owner: str, tools: Tools) -> None:
     """Documented: no later call can name it."""
-    assert records(ADD_CONTACTS, {"supplier_id": "s-1", "primary": False, "name": "Ines"}) == ()
+    assert records(tools[0], {owner: "s-1", "primary": False, "name": "Ines"}) == ()
 
 
-def test_a_contact_without_a_reference_is_known_by_what_it_has_not() -> None:
+@of_each_owner
+def test_a_contact_without_a_reference_is_known_by_what_it_has_not(owner: str, tools: Tools) -> None:
     """Ours: somebody else of the same name, with an e-mail address, is not the one that was added."""
-    (row,) = expected(ADD_CONTACTS, {"supplier_id": "s-1", "primary": False, "name": "Ines"})
+    (row,) = expected(tools[0], {owner: "s-1", "primary": False, "name": "Ines"})
 
     assert row == {"primary": False, "name": "Ines", "email": "", "phone": "", "external_reference_id": ""}
+
+
+# Suppliers and buyers --------------------------------------------------------
+
+
+@pytest.mark.parametrize("tool", [PATCH_SUPPLIER, REPLACE_SUPPLIER, PATCH_BUYER, REPLACE_BUYER])
+def test_both_views_of_a_record_are_linked_by_its_id(tool: str) -> None:
+    """Documented: the deprecated view writes to the same records, under the same ids."""
+    old = records(PATCH, {"id": "X-1", "city": "Mobile"})
+
+    assert old == ("counterparty:x-1",)
+    assert old[0] in records(tool, {**LEAST[tool], "id": "x-1"})
+
+
+@pytest.mark.parametrize("tool", [CREATE_SUPPLIER, REPLACE_SUPPLIER])
+def test_both_views_of_a_supplier_are_linked_by_its_code(tool: str) -> None:
+    """Documented: one code, called `internal_id` there and shown in capitals."""
+    (old,) = records(CREATE, {**SUPPLIER, "internal_id": "quay-77"})
+
+    assert old in records(tool, {**LEAST[tool], "external_reference_id": "Quay-77"})
+
+
+def test_a_supplier_and_a_buyer_of_one_code_are_two_records() -> None:
+    """Documented: codes are unique per type."""
+    supplier = records(CREATE_SUPPLIER, {**PAYEE, "external_reference_id": "ONE"})
+    buyer = records(CREATE_BUYER, {**PAYER, "external_reference_id": "ONE"})
+
+    assert not set(supplier) & set(buyer)
+
+
+@pytest.mark.parametrize(("tool", "least"), [(CREATE_SUPPLIER, PAYEE), (CREATE_BUYER, PAYER)])
+def test_a_code_is_looked_for_as_it_was_sent(tool: str, least: Arguments) -> None:
+    """Documented: the filter is exact. Ours: what comes back is known in any case of its letters."""
+    arguments = {**least, "external_reference_id": "Quay-77"}
+
+    assert kept(tool, arguments) == {"external_reference_id": "Quay-77"}
+    assert trace_of(tool).query == ("external_reference_id",)
+    assert is_it(tool, {"external_reference_id": "QUAY-77"}, arguments)
+    for row in ({"external_reference_id": "QUAY-78"}, {"external_reference_id": None}, {}):
+        assert not is_it(tool, row, arguments)
+
+
+@pytest.mark.parametrize(
+    ("tool", "look"),
+    [
+        (CREATE_SUPPLIER, "GET /counterparties/suppliers"),
+        (REPLACE_SUPPLIER, "GET /counterparties/suppliers/{id}/"),
+        (PATCH_SUPPLIER, "GET /counterparties/suppliers/{id}/"),
+        (CREATE_BUYER, "GET /counterparties/buyers"),
+        (REPLACE_BUYER, "GET /counterparties/buyers/{id}/"),
+        (PATCH_BUYER, "GET /counterparties/buyers/{id}/"),
+        (ADD_BUYER_CONTACTS, "GET /counterparties/buyers/{buyer_id}/contacts"),
+        (CHANGE_BUYER_CONTACT, "GET /counterparties/buyers/{buyer_id}/contacts"),
+        (DELETE_BUYER_CONTACT, "GET /counterparties/buyers/{buyer_id}/contacts"),
+    ],
+)
+def test_a_change_is_looked_for_where_it_was_made(tool: str, look: str) -> None:
+    """Ours: the deprecated view may go away, and shows fewer fields."""
+    assert trace_of(tool).look == look
+
+
+def test_a_supplier_is_expected_without_its_contacts_and_its_delivery() -> None:
+    """Documented: Finexio has the last word on the delivery method, and adds fields to contacts."""
+    created = {**PAYEE, "delivery_method": "Mail", "remit_email": "a@b.example", "contacts": [{"primary": True}]}
+
+    assert expected(CREATE_SUPPLIER, created) == [
+        {name: value for name, value in created.items() if name not in {"contacts", "delivery_method"}}
+    ]
+    assert expected(PATCH_SUPPLIER, {"id": "s-1", "delivery_method": "Phone", "payment_terms": 5}) == [
+        {"payment_terms": 5}
+    ]
+
+
+def test_a_buyer_is_expected_without_its_contacts() -> None:
+    """Documented: Finexio adds fields to them."""
+    assert expected(CREATE_BUYER, {**PAYER, "contacts": [{"primary": True}]}) == [PAYER]
+
+
+# Codes, ids, references ------------------------------------------------------
 
 
 def test_a_vendor_code_is_looked_for_in_capitals() -> None:
@@ -233,7 +356,20 @@ def test_a_created_supplier_is_found_by_its_code(row: Arguments, meant: bool) ->
     assert is_it(CREATE, row, SUPPLIER) is meant
 
 
-@pytest.mark.parametrize("tool", [PATCH, REPLACE, PATCH_WEBHOOK, CHANGE_WEBHOOK, UNSUBSCRIBE])
+@pytest.mark.parametrize(
+    "tool",
+    [
+        PATCH,
+        REPLACE,
+        PATCH_WEBHOOK,
+        CHANGE_WEBHOOK,
+        UNSUBSCRIBE,
+        PATCH_SUPPLIER,
+        REPLACE_SUPPLIER,
+        PATCH_BUYER,
+        REPLACE_BUYER,
+    ],
+)
 def test_a_record_that_has_an_id_is_found_by_it(tool: str) -> None:
     """Ours: another record says nothing of this one."""
     arguments = {**LEAST[tool], "id": "x-1"}
@@ -251,7 +387,7 @@ def test_a_created_webhook_is_found_by_its_event() -> None:
     assert trace_of(SUBSCRIBE).created_by == ("event", "url")
 
 
-@pytest.mark.parametrize("tool", [CHANGE_CONTACT, DELETE_CONTACT])
+@pytest.mark.parametrize("tool", [CHANGE_CONTACT, DELETE_CONTACT, CHANGE_BUYER_CONTACT, DELETE_BUYER_CONTACT])
 def test_a_contact_is_found_by_its_reference_alone(tool: str) -> None:
     """Documented: old contacts have neither id nor reference."""
     arguments = {**LEAST[tool], "id": "k-1"}
@@ -263,14 +399,17 @@ def test_a_contact_is_found_by_its_reference_alone(tool: str) -> None:
 
 def test_an_emptied_field_is_expected_to_be_empty() -> None:
     """Ours: it travels as "", and whether it is gone is looked at like anything else."""
+    assert expected(PATCH_SUPPLIER, {"id": "s-1", "clear": ["care_of"]}) == [{"care_of": ""}]
+    assert expected(PATCH_BUYER, {"id": "b-1", "clear": ["remit_data"]}) == [{"remit_data": ""}]
     assert expected(PATCH, {"id": "c-1", "clear": ["notes"], "city": "Mobile"}) == [{"city": "Mobile", "notes": ""}]
 
 
-def test_an_updated_contact_is_expected_to_keep_the_rest() -> None:
+@of_each_owner
+def test_an_updated_contact_is_expected_to_keep_the_rest(owner: str, tools: Tools) -> None:
     """Documented: an update replaces the contact, so what was left out is sent again."""
-    arguments = {"supplier_id": "s-1", "id": "k-1", "primary": False, "email": "rae@quayside.example"}
+    arguments = {owner: "s-1", "id": "k-1", "primary": False, "email": "rae@quayside.example"}
 
-    assert expected(CHANGE_CONTACT, arguments) == [
+    assert expected(tools[1], arguments) == [
         {"external_reference_id": "HP-AR", "name": "Rae Lund", "email": "rae@quayside.example", "primary": False}
     ]
 
