@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from finexio_mcp.catalog import Listed
     from finexio_mcp.envelope import Envelope
+    from finexio_mcp.readiness.printing import Style
 
     JsonType = click.ParamType[dict[str, Any]]
 else:
@@ -65,13 +66,6 @@ def _require_streams(*names: Literal["stdin", "stdout"]) -> None:
     if closed := [name for name in names if getattr(sys, name) is None]:
         click.echo(f"Nothing was done: {' and '.join(closed)} must not be closed.", err=True)
         sys.exit(2)
-
-
-def _print_json(value: Any) -> None:
-    """UTF-8 wherever it goes, and nothing that cannot be printed: a write that happened has to be told."""
-    if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        reconfigure(encoding="utf-8", errors="backslashreplace")
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -219,7 +213,9 @@ def _tell(envelope: Envelope) -> int:
     """Print an answer, or say what can still be said of it; gives the exit code."""
     content = envelope.content
     try:
-        _print_json(content)
+        from finexio_mcp.printing import print_json
+
+        print_json(content)
     except OSError as error:
         # What is left in its buffer would fail once more at the end.
         sys.stdout = sys.stderr
@@ -344,19 +340,51 @@ def schemas(write: bool) -> None:
 
 @cli.command()
 @click.option("--simulator", is_flag=True, help="Check against the built-in simulator instead of Finexio.")
+@click.option("--suppliers", is_flag=True, help="Tell which suppliers cannot be paid, and why, instead of the checks.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--csv", "as_csv", is_flag=True, help="With --suppliers: a line for each problem, for spreadsheets.")
 @click.pass_obj
-def doctor(everywhere: bool, simulator: bool, as_json: bool) -> None:
+def doctor(everywhere: bool, simulator: bool, suppliers: bool, as_json: bool, as_csv: bool) -> None:
     """Check settings, connection, credentials, clock and ledger; say what to do; print ready client configurations.
 
-    Exits with 1 if something needs attention.
+    Exits with 1 if something needs attention. Without an account: `finexio-mcp doctor --simulator`.
+
+    With --suppliers it looks at the suppliers instead, before a payment run: all are read, a hundred a request, and
+    those who cannot be paid as Finexio has them are listed with what is missing and the way out. Nothing is changed.
+    Exits with 0 if everybody can be paid, 1 if somebody cannot or was not judged, 2 if the list could not be read
+    whole: what was read is printed all the same, marked as incomplete. In CSV a cell that a spreadsheet would take
+    for a formula begins with an apostrophe.
 
     \b
-    Offline: finexio-mcp doctor --simulator
+    Offline: finexio-mcp doctor --suppliers --simulator
     """
+    if as_csv and not suppliers:
+        raise click.UsageError("--csv goes with --suppliers")
+    if as_csv and as_json:
+        raise click.UsageError("--json and --csv exclude each other")
+    if suppliers:
+        sys.exit(_survey(simulator=simulator or everywhere, style="csv" if as_csv else "json" if as_json else "table"))
     from finexio_mcp import doctor as checks
 
     sys.exit(checks.examine(_settings(simulator=simulator or everywhere), as_json=as_json))
+
+
+def _survey(*, simulator: bool, style: Style) -> int:
+    """The report on suppliers; gives the exit code."""
+    _require_streams("stdout")
+    try:
+        settings = _settings(simulator=simulator)
+        _warn(settings)
+        from finexio_mcp import logs, readiness
+
+        # A line for each page would break the progress bar, and says nothing to whoever waits for the report.
+        level = "warning" if settings.log_level == "info" else settings.log_level
+        logs.configure(settings.model_copy(update={"log_level": level}))
+        return readiness.examine(settings, style=style)
+    except KeyboardInterrupt:
+        # Not 1, which says that somebody cannot be paid.
+        _say("Interrupted: this report is not whole.")
+        return 128 + signal.SIGINT
 
 
 class LedgerGroup(click.Group):

@@ -28,7 +28,7 @@ from finexio_mcp.simulator import Fault, Received, Simulator
 from finexio_mcp.tools import TOOLS
 from finexio_mcp.tools.schema import entry
 from finexio_mcp.tools.spec import Effect
-from tests.calls import PAY, READS, WRITES, changes, office
+from tests.calls import CREATE_SUPPLIER, EVERY_TOOL, PAY, READS, WRITES, changes, office
 
 SECRET = "QXZ918273645"
 LIST = "list_all_finexio_counterparties"
@@ -262,7 +262,7 @@ def test_an_answer_that_cannot_be_printed_leaves_what_a_write_did(
     def full(_value: Any) -> Never:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("finexio_mcp.cli._print_json", full)
+    monkeypatch.setattr("finexio_mcp.printing.print_json", full)
     supplier = '{"name": "Quayside Ink", "type": "Supplier", "internal_id": "quay-79"}'
 
     result = run("call", tool, "{}" if tool == LIST else supplier, **finexio)
@@ -307,10 +307,50 @@ def test_the_table_shows_every_tool_and_what_is_off() -> None:
 @pytest.mark.parametrize("style", ["mcp", "openai", "anthropic"])
 def test_schemas_for_agent_frameworks_have_their_shapes(style: str) -> None:
     """Documented: by each of the three."""
-    result = run("tools", "--format", style, FINEXIO_MCP_TOOLSETS="core,ledger")
+    result = run("tools", "--format", style, **EVERY_TOOL)
 
     shown = json.loads(result.stdout)
     assert shown == [expected(style, entry(tool)) for tool in TOOLS]
+
+
+@pytest.mark.parametrize("style", ["mcp", "openai", "anthropic"])
+@pytest.mark.parametrize("toolsets", ["core", "suppliers", "core,buyers", "buyers,suppliers"])
+def test_schemas_hold_the_toolsets_that_are_on(toolsets: str, style: str) -> None:
+    """Ours: in the registry's order, each to the letter as it always is."""
+    result = run("tools", "--format", style, FINEXIO_MCP_TOOLSETS=toolsets)
+
+    on = [tool for tool in TOOLS if tool.toolset in toolsets.split(",")]
+    assert json.loads(result.stdout) == [expected(style, entry(tool)) for tool in on]
+
+
+def test_the_table_shows_a_toolset_as_on_once_it_is_asked_for() -> None:
+    """Ours: people see what there is to ask for, and what they have."""
+    off, on = run("tools"), run("tools", **EVERY_TOOL)
+
+    assert off.stdout.count("(off)") == sum(tool.toolset != "core" for tool in TOOLS)
+    assert on.stdout.count("(off)") == 0
+    assert len(off.stdout.splitlines()) == len(on.stdout.splitlines())
+
+
+@pytest.mark.parametrize("tool", ["create_a_finexio_supplier", "list_all_finexio_buyers"])
+def test_a_call_of_a_tool_that_is_off_names_its_toolset(tool: str, finexio: dict[str, str]) -> None:
+    """Ours: whoever calls by hand is told what to set, and nothing is sent."""
+    code, envelope = call(tool, json.dumps({**READS, **WRITES}[tool]), **finexio)
+    toolset = "suppliers" if "supplier" in tool else "buyers"
+
+    assert (code, envelope["error"]["code"]) == (1, "access_denied")
+    assert f"add {toolset} to FINEXIO_MCP_TOOLSETS" in envelope["error"]["message"]
+
+
+def test_a_supplier_is_created_and_shown_by_hand(finexio: dict[str, str]) -> None:
+    """Ours: a toolset that is on can be called as the 26 are."""
+    code, created = call(CREATE_SUPPLIER, json.dumps(WRITES[CREATE_SUPPLIER]), **finexio, **EVERY_TOOL)
+    shown = call(
+        "get_single_finexio_supplier_by_id", json.dumps({"id": created["result"]["id"]}), **finexio, **EVERY_TOOL
+    )
+
+    assert (code, created["status"]) == (0, "confirmed")
+    assert shown[1]["result"]["delivery_method"] == "Portal"
 
 
 def expected(style: str, listed: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import finexio_mcp
 
 ROOT = Path(finexio_mcp.__file__).parent
 ROWS = (
-    ("errors", "shapes", "clock", "settings", "wire"),
+    ("errors", "shapes", "clock", "settings", "wire", "printing"),
     ("catalog", "logs", "tools", "clients"),
     ("cursor", "guards", "api", "arguments", "batch", "generated"),
     ("paging", "envelope"),
@@ -28,7 +28,7 @@ ROWS = (
     ("dispatch", "embedded"),
     ("engine",),
     ("server",),
-    ("stdio", "doctor", "demo", "ledger_cli"),
+    ("stdio", "doctor", "readiness", "demo", "ledger_cli"),
     ("cli",),
     ("__main__",),
 )

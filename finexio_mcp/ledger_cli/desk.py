@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -50,19 +49,6 @@ def fail(text: str) -> NoReturn:
     """End a command with 1."""
     click.echo(text, err=True)
     sys.exit(1)
-
-
-def print_json(value: Any) -> None:
-    """One JSON value on stdout."""
-    print_lines([json.dumps(value, indent=2, ensure_ascii=False)])
-
-
-def print_lines(lines: Iterable[str]) -> None:
-    """UTF-8 wherever it goes, and nothing that cannot be printed."""
-    if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        reconfigure(encoding="utf-8", errors="backslashreplace")
-    for line in lines:
-        click.echo(line)
 
 
 def read_call(store: Store, op_id: str) -> list[Shown]:

@@ -20,8 +20,6 @@ from finexio_mcp.ledger_cli.desk import (
     fail_unknown,
     json_option,
     nothing_there,
-    print_json,
-    print_lines,
     read_call,
 )
 from finexio_mcp.ledger_cli.shown import (
@@ -35,6 +33,7 @@ from finexio_mcp.ledger_cli.shown import (
     plain,
     why,
 )
+from finexio_mcp.printing import print_json, print_lines
 
 if TYPE_CHECKING:
     from finexio_mcp.guards.ledger.store import Store

@@ -18,11 +18,10 @@ from finexio_mcp.ledger_cli.desk import (
     fail,
     fail_unknown,
     json_option,
-    print_json,
-    print_lines,
     read_call,
 )
 from finexio_mcp.ledger_cli.shown import MAX_NOTE_CHARS, UNSETTLED, Shown, moment, moment_or_none, plain
+from finexio_mcp.printing import print_json, print_lines
 
 if TYPE_CHECKING:
     from finexio_mcp.guards.ledger.store import Store

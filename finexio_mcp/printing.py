@@ -1,0 +1,28 @@
+"""What commands print on stdout: UTF-8 wherever it goes, and nothing that cannot be printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+
+def use_utf8(*, newline: str | None = None) -> None:
+    """Make stdout take any text; `newline` "" leaves the ends of lines as they are, on every system."""
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(encoding="utf-8", errors="backslashreplace", newline=newline)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value."""
+    print_lines([json.dumps(value, indent=2, ensure_ascii=False)])
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Text, line by line."""
+    use_utf8()
+    for line in lines:
+        click.echo(line)
