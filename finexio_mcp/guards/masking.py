@@ -1,6 +1,7 @@
 """Numbers and secrets that must not be read: masked by name, by value and by context.
 
-* By name: what stands under a sensitive key, at any depth, in metadata and in history too.
+* By name: what stands under a sensitive key, at any depth, in metadata and in history too,
+  which may arrive as JSON text.
 * By value: what was masked anywhere in an answer is masked wherever it recurs in it, whatever
   separators, invisible or full-width characters stand between its digits.
 * By context: in free text, numbers behind words like "account" or "routing", social security
@@ -8,11 +9,12 @@
 
 The last four characters stay. Nothing is shown of a password, of what a state knows a person by
 (social security number, passport, driver's license), of a date of birth, nor of the network
-address of a person in the history.
+address of a person in the history. Where Finexio speaks of people, it says no date either.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Collection, Iterator
@@ -22,6 +24,7 @@ from typing import Any
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.names import HARMLESS, NEVER_SHOWN, Kind, kind_of
 from finexio_mcp.guards.numbers import (
+    ANY_DATE,
     DIGIT,
     HIDDEN,
     LEAST_SECRET,
@@ -42,7 +45,9 @@ from finexio_mcp.shapes import CONTAINERS, is_array, is_object, is_plain
 
 MAX_DEPTH = 40
 MAX_SHAPES = 1_000
+MAX_JSON_TEXT = 100_000
 TOO_DEEP = "(nested too deeply)"
+TOO_LONG = "(too long to be read)"
 UNSAID = "is not accepted; the reason is not repeated here, since it may hold the value"
 CHANGED = " (changed)"
 
@@ -60,8 +65,10 @@ NAMED = frozenset(
 )
 ABSENT = frozenset({"", "None", "null"})
 COVERED = NEVER_SHOWN | {Kind.NUMBER}
-LEARNT = frozenset({Kind.NUMBER, Kind.IDENTITY, Kind.PASSWORD})
-"""Kinds whose values are covered wherever they recur."""
+LEARNT = frozenset({Kind.NUMBER, Kind.IDENTITY, Kind.PASSWORD, Kind.PERSONAL})
+"""Kinds whose values are covered wherever they recur; of personal ones only that there are some."""
+READ = frozenset({Kind.FREE_TEXT, Kind.PEOPLE})
+"""Kinds whose values may be JSON text, with names of its own inside."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,8 @@ class _Shape:
     fields: tuple[tuple[str, Kind], ...]
     """For each key in order: the name that is shown, and the kind."""
     sensitive: tuple[tuple[str, Kind], ...]
+    read: tuple[str, ...]
+    """Keys whose value may be JSON text."""
     naming: tuple[str, ...]
     """Keys whose value may name the kind of a sibling, if there are such siblings."""
     harmless: bool
@@ -103,6 +112,7 @@ class Mask:
             shape = _Shape(
                 fields=tuple((_shown_name(key), kind) for key, kind in kinds),
                 sensitive=tuple((key, kind) for key, kind in kinds if kind in LEARNT),
+                read=tuple(key for key, kind in kinds if kind in READ),
                 naming=tuple(key for key in keys if key in NAMING) if siblings else (),
                 harmless=all(kind in HARMLESS and _shown_name(key) == key for key, kind in kinds) and not siblings,
                 numbered=any(DIGIT.search(one_form(key)) for key in keys),
@@ -127,15 +137,18 @@ class Mask:
         others: set[str] = set()
         passwords: set[str] = set()
         hidden: set[str] = set()
+        people = False
         for kind, value in self._find(list(values)):
             text = str(value)
+            if kind is Kind.IDENTITY or kind is Kind.PERSONAL:
+                people = True
             if kind is Kind.PASSWORD:
                 if telling(text):
                     passwords.add(text)
             elif kind is Kind.IDENTITY:
                 if len(plain := bare(one_form(text))) >= LEAST_SECRET and DIGIT.search(plain):
                     hidden.add(plain)
-            elif len(plain := bare(text)) >= LEAST_SECRET and not MASKED.fullmatch(text):
+            elif kind is Kind.NUMBER and len(plain := bare(text)) >= LEAST_SECRET and not MASKED.fullmatch(text):
                 (numbers if plain.isdecimal() else others).add(plain)
         return Secrets(
             numbers=frozenset(numbers),
@@ -147,6 +160,7 @@ class Mask:
             hidden_parts=frozenset(
                 secret[at : at + TAIL_CHARS] for secret in hidden for at in range(len(secret) - TAIL_CHARS + 1)
             ),
+            people=people,
         )
 
     def _find(self, values: list[Any]) -> Iterator[tuple[Kind, Any]]:
@@ -165,6 +179,9 @@ class Mask:
                 for key in value.keys() & NAMED if named in LEARNT else ():
                     for leaf in _leaves(value[key]):
                         yield named, leaf
+            for key in shape.read:
+                if held := value[key]:
+                    waiting += [read for text in _texts(held) if (read := _read_json(text)) is not None]
             waiting += [item for item in value.values() if item and isinstance(item, CONTAINERS)]
 
     def apply(self, value: Any, secrets: Secrets) -> Any:
@@ -175,10 +192,10 @@ class Mask:
         """For an answer that is shown record by record."""
         return View(self, secrets)
 
-    def text(self, sentence: str, secrets: Secrets, limit: int = 200) -> str:
+    def text(self, sentence: str, secrets: Secrets, limit: int = 200, *, dates: bool = True) -> str:
         """A sentence that somebody else wrote, on one line."""
         safe = mask_text(clean(sentence, limit=NOTE_LIMIT, single_line=True), secrets, name="")
-        return clean(safe, limit=limit)
+        return clean(safe if dates else ANY_DATE.sub(HIDDEN, safe), limit=limit)
 
     def problem(self, field: str, sentence: str, secrets: Secrets, limit: int = 200) -> str:
         """A sentence about one field. What is said about a sensitive one may repeat what is stored in it."""
@@ -189,7 +206,7 @@ class Mask:
         # Of a date, and of a whole record, only what holds no digit; owners[0].city is a field like others.
         if (Kind.PERSONAL in kinds or kinds[-1:] == [Kind.PEOPLE]) and DIGIT.search(sentence):
             return UNSAID
-        text = self.text(sentence, secrets, limit)
+        text = self.text(sentence, secrets, limit, dates=not secrets.people and Kind.PEOPLE not in kinds)
         return LONG_NUMBER.sub(lambda match: mask(match[0]), text) if Kind.NUMBER in kinds else text
 
     def shape_of(self, record: dict[str, Any]) -> tuple[_Shape, Kind | None]:
@@ -223,7 +240,8 @@ class View:
     def shown(self, value: Any, kind: Kind = Kind.PLAIN, depth: int = 0) -> Any:
         """A masked, cleaned and bounded copy of JSON data."""
         if isinstance(value, str):
-            return _shown_text(value, self._secrets, kind)
+            read = _read_json(value) if kind is Kind.FREE_TEXT else None
+            return _shown_text(value, self._secrets, kind) if read is None else self._json(read, depth + 1)
         if is_object(value):
             return self._object(value, kind, depth) if depth < MAX_DEPTH else TOO_DEEP
         if is_array(value):
@@ -232,6 +250,11 @@ class View:
             return _shown_number(value, self._secrets)
         # 1e400 is JSON and infinite; no JSON can hold what it becomes.
         return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    def _json(self, value: Any, depth: int) -> str:
+        """What arrived as JSON text, masked as what it is, and text again."""
+        shown = self.shown(value, Kind.FREE_TEXT, depth)
+        return clean(json.dumps(shown, ensure_ascii=False, separators=(",", ":")), limit=NOTE_LIMIT)
 
     def _object(self, record: dict[str, Any], outer: Kind, depth: int) -> dict[str, Any]:
         shape, named = self._mask.shape_of(record)
@@ -267,6 +290,9 @@ class View:
         if not isinstance(value, CONTAINERS):
             if value is None or isinstance(value, bool) or value in ABSENT:
                 return value
+            if kind is Kind.PEOPLE and isinstance(value, str) and not DIGIT.search(value):
+                # A name or a word: no record of a person is without a digit.
+                return self.shown(value, depth=depth)
             return mask_beside(value, self._secrets) if kind is Kind.NUMBER else HIDDEN
         if depth > MAX_DEPTH:
             return TOO_DEEP
@@ -294,7 +320,10 @@ class View:
             return [self._named(key, item, depth + 1) for item in value]
         if isinstance(value, bool) or not isinstance(value, str | int):
             return self.shown(value, Kind.FREE_TEXT, depth)
-        masked = _cut(str(value), self._secrets, NOTE_LIMIT, key)
+        text = str(value)
+        if (read := _read_json(text)) is not None:
+            text = self._json(read, depth + 1)
+        masked = _cut(text, self._secrets, NOTE_LIMIT, key)
         return value if masked == str(value) else masked
 
 
@@ -303,6 +332,25 @@ def _shown_name(key: str) -> str:
     if key.isascii() and key.isidentifier() and len(key) <= NAME_LIMIT:
         return key
     return mask_context(clean(key, limit=NAME_LIMIT, single_line=True))
+
+
+def _texts(value: Any) -> list[str]:
+    """A text, or those of [old, new]."""
+    return [item for item in (value if is_array(value) else [value]) if isinstance(item, str)]
+
+
+def _read_json(text: str) -> Any:
+    """The object or array that a text spells out, or none."""
+    if text.lstrip()[:1] not in {"{", "["}:
+        return None
+    if len(text) > MAX_JSON_TEXT:
+        return [TOO_LONG]
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        return None
+    except RecursionError:
+        return [TOO_DEEP]
 
 
 def _leaves(value: Any) -> Iterator[Any]:

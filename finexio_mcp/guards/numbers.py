@@ -38,6 +38,8 @@ class Secrets:
     hidden_lengths: tuple[int, ...] = ()
     hidden_parts: frozenset[str] = frozenset()
     """What the mask of another number would show of one of them."""
+    people: bool = False
+    """Whether something of a person was among it: a date in a sentence about it may be one of birth."""
 
     def __bool__(self) -> bool:
         return bool(self.numbers or self.others or self.passwords or self.hidden)
@@ -212,6 +214,11 @@ DATE = re.compile(
     r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])"
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)?\d\d"
 )
+ANY_DATE = re.compile(
+    rf"(?<!\d)(?:{DATE.pattern}|(?:19|20)\d\d(?:[01]\d[0-3]\d|\W{{1,2}}[01]?\d\W{{1,2}}[0-3]?\d))(?!\d)"
+    r"|(?:\b[A-Z][a-z]{2,8}\.? \d\d?|(?<!\d)\d\d? [A-Z][a-z]{2,8}\.?),? (?:19|20)\d\d(?!\d)"
+)
+"""Also run together, as Python prints one, and with the month as a word."""
 MONEY = re.compile(r"\d{1,3}(?:,\d{3})*\.\d{2}|\d+\.\d{2}")
 OTHER_NUMBER = re.compile(
     r"(?<![a-z])(?:invoices?|inv|bill|p\.?o|order|check|cheque|payment|tracking|phone|tel|fax|zip|\$|usd)"

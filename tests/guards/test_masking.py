@@ -73,6 +73,9 @@ def test_sensitive_names_are_known_however_they_are_written(name: str) -> None:
         "drivers_license_state",
         "account_manager",
         "payment_group_id",
+        "bank_account_number_last_four",
+        "address_1",
+        "twelve_month_payment_count",
         "id",
         "session",
     ],
@@ -171,6 +174,73 @@ def test_metadata_is_masked_as_map_and_as_pairs() -> None:
     }
 
 
+# As JSON text ----------------------------------------------------------------
+
+HELD = {"passport": "X1234567", "dob": "1980-02-29", "bank_account_number": "000123456789", "k": ["ü", 7, None]}
+SHOWN = '{"passport":"****","dob":"****","bank_account_number":"****6789","k":["ü",7,null]}'
+
+
+@pytest.mark.parametrize("text", [json.dumps(HELD), json.dumps(HELD, indent=2), f" \n{json.dumps(HELD)}"])
+def test_what_arrives_as_json_text_is_masked_as_what_it_is(text: str) -> None:
+    """Documented: metadata is a string at one place. Ours: its keys are names as any others."""
+    assert show({"metadata": text, "changes": f"[{text}]"}) == {"metadata": SHOWN, "changes": f"[{SHOWN}]"}
+    assert show({"changes": {"metadata": ["None", text]}}) == {"changes": {"metadata": ["None", SHOWN]}}
+    assert show({"field": "metadata", "oldValue": "", "newValue": text}) == {
+        "field": "metadata",
+        "oldValue": "",
+        "newValue": SHOWN,
+    }
+    assert show({"metadata": {"x": text, "y": [text]}}) == {"metadata": {"x": SHOWN, "y": [SHOWN]}}
+    assert json.loads(show({"metadata": json.dumps({"x": text})})["metadata"]) == {"x": SHOWN}
+
+
+@pytest.mark.parametrize("name", ["metadata", "changes", "owners"])
+def test_numbers_in_json_text_are_covered_wherever_they_recur(name: str) -> None:
+    """Ours: as those of an object."""
+    answer = {name: json.dumps([HELD, {"password": "hunter2pass"}]), "x": "X-1234567 000123456789 hunter2pass"}
+
+    assert show(answer)["x"] == "**** ****6789 ****"
+    assert show({"changes": {name: ["None", answer[name]]}, "x": answer["x"]})["x"] == "**** ****6789 ****"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[urgent] call back", "{'cost_centre': '42'}", '{"cost_centre": ', "{}[]", "", "7", '"text"', "[1" + "0" * 900],
+)
+def test_text_that_is_no_json_stays_as_it_is(text: str) -> None:
+    """Ours: not every bracket begins an array."""
+    assert show({"metadata": text, "note": text}) == {"metadata": text, "note": text}
+
+
+def test_json_text_under_a_telling_key_is_masked_by_context_too() -> None:
+    """Ours: reading it must not show more than not reading it."""
+    assert show({"metadata": {"account": '["998877665544"]'}}) == {"metadata": {"account": '["****5544"]'}}
+
+
+@pytest.mark.parametrize("depth", [60, 2_000, 49_000])
+def test_json_text_that_is_too_deep_shows_nothing_of_it(depth: int) -> None:
+    """Ours: nor does it exhaust the stack."""
+    shown = show({"metadata": f'{{"passport":"X1234567","x":{"[" * depth}"X1234567"{"]" * depth}}}'})
+
+    assert TOO_DEEP in shown["metadata"]
+    assert "1234567" not in shown["metadata"]
+
+
+def test_json_text_that_is_too_long_shows_nothing_of_it() -> None:
+    """Ours: what was not read may hold anything."""
+    assert show({"metadata": json.dumps({"passport": "X1234567", "x": "y" * 100_000})}) == {
+        "metadata": '["(too long to be read)"]'
+    }
+
+
+def test_json_text_is_masked_before_it_is_cut() -> None:
+    """Ours: as any text."""
+    shown = show({"metadata": json.dumps({"x": "y " * 240, "z": "y " * 244, "tax_id": "98-7654321"})})["metadata"]
+
+    assert len(shown) <= 1_000
+    assert "98-76" not in shown
+
+
 # By value --------------------------------------------------------------------
 
 
@@ -242,9 +312,16 @@ PRINTED = "[{'first_name': 'Rae', 'ssn': '123-45-6789', 'date_of_birth': '1980-0
         ("SSN", Kind.IDENTITY),
         ("ownerSsn", Kind.IDENTITY),
         ("owners[0].ssn", Kind.IDENTITY),
+        ("owners.0.ssn", Kind.IDENTITY),
+        ("ssn_number", Kind.IDENTITY),
+        ("social_security", Kind.IDENTITY),
         ("social_security_number", Kind.IDENTITY),
         ("passport", Kind.IDENTITY),
+        ("passport_2", Kind.IDENTITY),
+        ("passport_no", Kind.IDENTITY),
         ("PassportNumber", Kind.IDENTITY),
+        ("drivers_license", Kind.IDENTITY),
+        ("driverLicense", Kind.IDENTITY),
         ("drivers_license_number", Kind.IDENTITY),
         ("driversLicenseNumber", Kind.IDENTITY),
         ("driverslicensenumber", Kind.IDENTITY),
@@ -252,13 +329,25 @@ PRINTED = "[{'first_name': 'Rae', 'ssn': '123-45-6789', 'date_of_birth': '1980-0
         ("dateOfBirth", Kind.PERSONAL),
         ("DATEOFBIRTH", Kind.PERSONAL),
         ("birth_date", Kind.PERSONAL),
+        ("birthday", Kind.PERSONAL),
         ("DOB", Kind.PERSONAL),
         ("owners", Kind.PEOPLE),
+        ("owners[0]", Kind.PEOPLE),
+        ("owners.0", Kind.PEOPLE),
+        ("owners_0", Kind.PEOPLE),
+        ("owner", Kind.PEOPLE),
+        ("Owner1", Kind.PEOPLE),
+        ("controlling_owner", Kind.PEOPLE),
+        ("beneficialOwner[1]", Kind.PEOPLE),
         ("beneficialOwners", Kind.PEOPLE),
         ("passport_country", Kind.PLAIN),
         ("drivers_license_state", Kind.PLAIN),
         ("ssn_last_four", Kind.PLAIN),
-        ("controlling_owner", Kind.PLAIN),
+        ("ssn_last_4", Kind.PLAIN),
+        ("owners[0].city", Kind.PLAIN),
+        ("owner_id", Kind.PLAIN),
+        ("account_owner", Kind.PLAIN),
+        ("account_owner_email", Kind.PLAIN),
         ("invoice_date", Kind.KEPT),
     ],
 )
@@ -325,6 +414,23 @@ def test_owners_are_shown_as_records_and_never_as_text() -> None:
     assert show({"owners": PRINTED}) == {"owners": "****"}
     assert show({"owners": ["None", PRINTED]}) == {"owners": ["None", "****"]}
     assert show({"owners": {"old": PRINTED, "new": "None"}}) == {"owners": "****"}
+
+
+@pytest.mark.parametrize("key", ["owners[0]", "owners.0", "owner", "owner_0", "controlling_owner"])
+def test_one_owner_as_text_is_hidden_however_history_calls_it(key: str) -> None:
+    """Ours: one of them holds as much as all."""
+    assert show({"changes": {key: ["None", PRINTED]}}) == {"changes": {key: ["None", "****"]}}
+    assert show({"changes": [{"field": key, "oldValue": "None", "newValue": PRINTED}]}) == {
+        "changes": [{"field": key, "oldValue": "None", "newValue": "****"}]
+    }
+
+
+@pytest.mark.parametrize("value", [True, False, "True", "Rae Moss", ["Rae Moss", "Ines Moss"]])
+def test_an_owner_s_name_and_that_one_is_in_control_are_shown(value: Any) -> None:
+    """Ours: no record of a person is without a digit."""
+    answer = {"controlling_owner": value, "metadata": {"owner": value}}
+
+    assert show(answer) == answer
 
 
 @pytest.mark.parametrize("number", [SSN, PASSPORT, LICENCE, "12345X"])
@@ -418,6 +524,7 @@ def test_the_operator_cannot_unmask_what_belongs_to_a_person() -> None:
 @pytest.mark.parametrize(
     ("field", "sentence", "said"),
     [
+        ("owner_0", f"{PRINTED} is not valid.", False),
         ("owners[0].ssn", "This field is required.", False),
         ("owners[0].passport", "'X1234567' is too long.", False),
         ("drivers_license_number", "no good", False),
@@ -444,6 +551,45 @@ def test_a_refusal_that_repeats_what_was_sent_shows_nothing_of_a_person_s_number
 
     assert mask.problem("detail", f"{SSN} / {PASSPORT.lower()} / D12345678901", secrets) == "**** / **** / ****"
     assert mask.text(f"cannot read account {SSN}", secrets) == "cannot read account ****"
+
+
+BORN = ["1980-02-29", "1980-2-9", "02/29/1980", "29.02.80", "19800229", "1980, 2, 29", "Feb. 29, 1980", "9 May 1980"]
+
+
+@pytest.mark.parametrize("date", BORN)
+@pytest.mark.parametrize(
+    ("field", "arguments"),
+    [
+        ("detail", {"owners": [{"ssn": SSN}]}),
+        ("detail", {"owners": [{"date_of_birth": "1980-02-29"}]}),
+        ("name", {"metadata": '{"date_of_birth": "1980-02-29"}'}),
+        ("owners[0].city", {}),
+        ("owner.city", {}),
+    ],
+)
+def test_no_date_is_said_where_people_are_spoken_of(date: str, field: str, arguments: Any) -> None:
+    """Ours: it may be one of birth, sent or stored, whatever field is named."""
+    mask = Mask()
+    secrets = mask.learn(arguments)
+
+    assert mask.problem(field, f"{'x' * 180} born {date}T", secrets) == f"{'x' * 180} born ****T"
+    assert mask.problem(field, f"Born ({date}), has 40 of 12,500.00.", secrets) == "Born (****), has 40 of 12,500.00."
+
+
+def test_dates_are_said_where_nobody_is_spoken_of() -> None:
+    """Ours: "must not be before 2025-10-01" is of no use without it."""
+    mask = Mask()
+    secrets = mask.learn({"bank_account_number": "000123456789", "invoice_date": "2025-09-30"})
+
+    assert mask.problem("invoice_date", "2025-09-30 is before 2025-10-01", secrets) == "2025-09-30 is before 2025-10-01"
+
+
+def test_a_date_in_a_record_stays_even_if_a_person_was_born_on_it() -> None:
+    """Ours: only its own name hides it."""
+    assert show({"invoice_date": "1980-02-29", "note": "1980-02-29"}, {"date_of_birth": "1980-02-29"}) == {
+        "invoice_date": "1980-02-29",
+        "note": "1980-02-29",
+    }
 
 
 PERSON = st.text("0123456789", min_size=7, max_size=12).filter(lambda digits: len(set(digits)) > 3)
