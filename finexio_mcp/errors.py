@@ -182,7 +182,7 @@ class Unreadable(FinexioError):
 
 
 class Conflict(FinexioError):
-    """The same invoice was submitted with another amount, currency, date or discount; a person decides."""
+    """The same invoice, or a record of the same key, is there with another content; a person decides."""
 
     code = "conflict"
     status = "conflict"

@@ -27,9 +27,10 @@ from finexio_mcp.tools.spec import Listing, ToolSpec, Trace
 
 Row = dict[str, Any]
 OwnersOf = Callable[[Collection[str]], Awaitable[Mapping[str, int]]]
+HasRival = Callable[[Submission], Awaitable[bool]]
 
 WINDOW = timedelta(hours=26)
-"""How long before it left an invoice of ours can seem to have been created: Finexio's times have no zone."""
+"""How long before it left something of ours can seem to have been created: Finexio's times have no zone."""
 DRAWDOWNS_FROM_LOOK = 3
 """Looks at once, after 30 s and after 2 minutes come too early for a drawdown."""
 MAX_POINTERS = 5
@@ -77,6 +78,7 @@ class ReadBack:
         clock: Time, for the pauses.
         key: The key of the ledger's digests.
         owners_of: Which submission has which of these Finexio ids.
+        has_rival: Whether another change may have made what this one was to create.
         pause_seconds: Shortest time from one page to the next, over all looks of this object.
     """
 
@@ -87,10 +89,11 @@ class ReadBack:
         *,
         key: bytes,
         owners_of: OwnersOf,
+        has_rival: HasRival,
         pause_seconds: float = 1.0,
     ) -> None:
         self._client, self._clock = client, clock
-        self._key, self._owners_of = key, owners_of
+        self._key, self._owners_of, self._has_rival = key, owners_of, has_rival
         self._pause_seconds = pause_seconds
         self._next_turn = clock.monotonic()
 
@@ -106,7 +109,7 @@ class ReadBack:
             findings |= await self._look_for_invoices(sought, until)
         for row in rows:
             if row.change is not None and (tool := BY_NAME.get(row.tool)) and tool.trace:
-                findings[row.id] = await self._look_for_change(row.change, tool.trace, until)
+                findings[row.id] = await self._look_for_change(row, row.change, tool.trace, until)
         return findings
 
     # Invoices ----------------------------------------------------------------------
@@ -184,8 +187,9 @@ class ReadBack:
 
     # Changes of master data --------------------------------------------------------
 
-    async def _look_for_change(self, change: ChangeFacts, trace: Trace, until: float) -> Finding:
-        shown = _Shown(change, trace, self._key)
+    async def _look_for_change(self, row: Submission, change: ChangeFacts, trace: Trace, until: float) -> Finding:
+        rival = bool(trace.created_by) and await self._has_rival(row)
+        shown = _Shown(change, trace, self._key, _searched_since(row), rival)
         tool = LOOKS[trace.look]
         names = [*tool.path_names, *trace.query]
         arguments = {name: change.kept[name] for name in names if name in change.kept}
@@ -199,6 +203,9 @@ class ReadBack:
             reach = "complete" if tool.path_names else "incomplete"
         except FinexioError:
             reach = "incomplete"
+        if trace.created_by and (ids := {found for record in shown.records.values() if (found := id_of(record))}):
+            owners = await self._owners_of(ids)
+            shown.known_before = frozenset(found for found in ids if owners.get(found, row.id) < row.id)
         return shown.finding(reach)
 
     async def _show_record(self, shown: _Shown, request: Request, until: float) -> Reach:
@@ -274,13 +281,12 @@ class _Sought:
 
     @classmethod
     def of(cls, row: Submission, invoice: InvoiceFacts) -> _Sought:
-        left_ms = next(at for at in (row.searched_from_ms, row.sent_at_ms, row.claimed_at_ms) if at is not None)
         facts = {
             "originating_counterparty_id": invoice.buyer,
             "receiving_counterparty_id": invoice.supplier,
             "invoice_number": invoice.number,
         }
-        return cls(row, invoice, identity(facts), datetime.fromtimestamp(left_ms / 1000, UTC) - WINDOW)
+        return cls(row, invoice, identity(facts), _searched_since(row))
 
     def see(self, record: Row) -> None:
         """Note a record of this identity."""
@@ -307,7 +313,12 @@ class _Shown:
     change: ChangeFacts
     trace: Trace
     key: bytes
+    since: datetime
+    rival: bool
+    """Whether another change may have made the record."""
     records: dict[str, Row] = field(default_factory=dict[str, Row])
+    known_before: frozenset[str] = frozenset()
+    """Ids that an earlier submission has."""
 
     def see(self, rows: Sequence[Any]) -> None:
         kept = dict(self.change.kept)
@@ -336,11 +347,31 @@ class _Shown:
         """For each record that was sent, the one at Finexio that tells most of it; each of those stands for one."""
         left = list(self.records.values())
         for digests in self.change.digests:
-            found = [(compare(self.key, digests, row, created_by=self.trace.created_by), row) for row in left]
+            found = [(self._compare(digests, row), row) for row in left]
             best = min(found, key=lambda pair: RANK[pair[0]], default=(Match.DIFFERENT, Row()))
             if best[0] is Match.SAME:
                 left.remove(best[1])
             yield best
+
+    def _compare(self, digests: Mapping[str, str], record: Row) -> Match:
+        """Of a record that was there before, or that another change may have made, the key alone proves nothing."""
+        match = compare(self.key, digests, record, created_by=self.trace.created_by)
+        was_there = self._was_there(record)
+        if match is not Match.SAME or not self.trace.created_by or not (was_there or self.rival):
+            return match
+        if compare(self.key, digests, record) is Match.SAME:
+            return Match.SAME
+        return Match.OTHER if was_there else Match.UNKNOWN
+
+    def _was_there(self, record: Row) -> bool:
+        created = moment(record.get("created") or record.get("created_at"))
+        return id_of(record) in self.known_before or (created is not None and created < self.since)
+
+
+def _searched_since(row: Submission) -> datetime:
+    """The earliest that what this submission made can seem to have been created."""
+    left_ms = next(at for at in (row.searched_from_ms, row.sent_at_ms, row.claimed_at_ms) if at is not None)
+    return datetime.fromtimestamp(left_ms / 1000, UTC) - WINDOW
 
 
 RANK = {match: rank for rank, match in enumerate((Match.SAME, Match.OTHER, Match.UNKNOWN, Match.DIFFERENT))}

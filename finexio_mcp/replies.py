@@ -17,6 +17,7 @@ from finexio_mcp.errors import (
     Rejected,
     WriteStatus,
 )
+from finexio_mcp.guards.digests import NO_DIGEST, SETTLED, TAIL
 from finexio_mcp.guards.ledger.rows import Claim, Near, Submission, Wanted, moment
 from finexio_mcp.guards.ledger.states import OPEN, State
 from finexio_mcp.settings import NAMES
@@ -71,6 +72,23 @@ DIFFERS = (
 CONFLICT = (
     "Finexio has this with another content than was sent from here, or has it after it was given up. A person must "
     "look and settle it with `finexio-mcp ledger resolve`; do not submit it again in any form."
+)
+MAYBE_THERE_ALREADY = (
+    "Finexio refused this, and an earlier attempt may have arrived late. That is being looked up: repeat this exact "
+    "call later."
+)
+PARTLY_THERE = (
+    "Finexio has this only in part, or has it after it was given up. Look at the records, and send only what is "
+    "missing. A person can close the open entry with `finexio-mcp ledger resolve`."
+)
+CONFLICT_OF_CHANGE = (
+    "Finexio has a record of this key with another content than was sent from here, so this was most likely refused "
+    "there. Look at that record: to change it use an update; repeating this call sends it again. A person can close "
+    "the open entry with `finexio-mcp ledger resolve`."
+)
+UNSEEN = (
+    "Finexio shows part of this only by its end, otherwise or not at all (account numbers, identity numbers, "
+    "passwords, deliveries): if looking does not settle it, a person has to, with `finexio-mcp ledger resolve`."
 )
 MIXED = (
     "Nothing was sent: some of these invoices were submitted before, as `result` shows. Leave these out and send the "
@@ -283,7 +301,7 @@ def _failure_of(status: WriteStatus) -> FinexioError:
 
 def _about_refusal(status: WriteStatus, rows: Sequence[Submission]) -> str | None:
     if status == "in_doubt":
-        return MAYBE_THERE
+        return MAYBE_THERE_ALREADY if any(row.invoice is None for row in rows) else MAYBE_THERE
     if status == "in_progress":
         return REFUSED_BATCH
     if any(row.reason == "refused_with_batch" for row in rows):
@@ -315,10 +333,29 @@ def tell_change(
     if status == "confirmed" and row.reason == "found":
         told.append(CHANGED)
     failure = None if status in GOOD else _failure(status, [status], [row], error)
+    if failure is not None and status == "conflict":
+        taken = tool.trace is not None and tool.trace.created_by and row.reason == "found_other"
+        failure.message = CONFLICT_OF_CHANGE if taken and _made(row) == 1 else PARTLY_THERE
+    if failure is not None and status == "in_doubt" and _is_partly_hidden(tool, row):
+        failure.message = f"{failure.message} {UNSEEN}"
     if record is None and status in {"confirmed", "already_submitted"}:
         record = _stand_in(tool, row)
     return Reply(
         tool=tool, arguments=arguments, written=Written(op_id, status), record=record, notices=told, error=failure
+    )
+
+
+def _made(row: Submission) -> int:
+    """How many records a change makes or changes."""
+    return 0 if row.change is None else len(row.change.digests)
+
+
+def _is_partly_hidden(tool: ToolSpec, row: Submission) -> bool:
+    """Whether a look may not prove all of it. What was created is known by its key."""
+    created = tool.trace is not None and tool.trace.created_by
+    digests = row.change.digests if row.change is not None and not created else ()
+    return any(
+        name.endswith(TAIL) or name in SETTLED or digest == NO_DIGEST for one in digests for name, digest in one.items()
     )
 
 

@@ -37,7 +37,7 @@ CUT_OFF = (
     "A process ended, or was held up, while submitting {which}; the outcome is unknown and is being looked up. Do not "
     "submit that in any other form."
 )
-WAITING = "{count} earlier submissions wait for a person: the operator should run `finexio-mcp ledger list`."
+WAITING = "Earlier submissions that wait for a person: {count}. The operator should run `finexio-mcp ledger list`."
 
 logger = logging.getLogger("finexio_mcp.ledger")
 
@@ -82,7 +82,11 @@ class Settler:
         if self._reader is None:
             # One for all looks, since together they read one page a second at most.
             self._reader = ReadBack(
-                self._client, self._clock, key=await self._book.key(), owners_of=self._book.owners_of
+                self._client,
+                self._clock,
+                key=await self._book.key(),
+                owners_of=self._book.owners_of,
+                has_rival=self._book.has_rival,
             )
         return await self._reader.look(rows, until=self._client.deadline(LOOK_SECONDS))
 

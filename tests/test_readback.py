@@ -93,11 +93,15 @@ NOT_THERE, UNKNOWN, TOO_LONG = Finding("not_there"), Finding("unknown"), Finding
 class Ledger:
     """Says which submission has which id, and remembers what it was asked."""
 
-    def __init__(self, **owners: int) -> None:
+    def __init__(self, *, rival: bool = False, **owners: int) -> None:
+        self.rival = rival
         self.owners = {name.replace("_", "-"): row_id for name, row_id in owners.items()}
 
     async def owners_of(self, ids: Collection[str]) -> Mapping[str, int]:
         return {finexio_id: self.owners[finexio_id] for finexio_id in ids if finexio_id in self.owners}
+
+    async def has_rival(self, _row: Submission) -> bool:
+        return self.rival
 
 
 def readback(
@@ -105,7 +109,8 @@ def readback(
 ) -> ReadBack:
     transport = upstream.transport() if isinstance(upstream, Simulator) else upstream
     client = open_client(simulator_settings(), transport=transport, clock=clock)
-    return ReadBack(client, clock, key=KEY, owners_of=(ledger or Ledger()).owners_of)
+    ledger = ledger or Ledger()
+    return ReadBack(client, clock, key=KEY, owners_of=ledger.owners_of, has_rival=ledger.has_rival)
 
 
 async def look(
@@ -698,6 +703,109 @@ async def test_a_record_of_another_id_tells_nothing() -> None:
     answer = reply(200, {"id": "someone-else", "payment_terms": 45})
 
     assert await look(Upstream(answer), changed(PATCH_COUNTERPARTY)) == UNKNOWN
+
+
+BANKED = {
+    **PAYEE,
+    "payment_method": "ACH",
+    "bank_account_number": "1112223334444",
+    "bank_routing_number": "021000021",
+}
+BANKED.pop("delivery_method")
+
+
+def shown_supplier(**fields: Any) -> httpx2.Response:
+    """A list with one supplier of that code and of an account with that end, as Finexio shows it."""
+    row = {"id": "new-1", **BANKED, "bank_account_number": "4444", "created": ago(minutes=1), **fields}
+    return reply(200, {"count": 1, "next": None, "previous": None, "results": [row]})
+
+
+@pytest.mark.parametrize(("hours", "verdict"), [(-14, "found"), (0, "found"), (25.9, "found"), (27, "other")])
+async def test_a_record_that_is_older_than_its_create_is_somebody_elses(hours: float, verdict: Verdict) -> None:
+    """Ours: what a create made is new, by a clock of any zone, and of its account only the end is shown."""
+    found = await look(Upstream(shown_supplier(created=ago(hours=hours))), changed(CREATE_SUPPLIER, BANKED))
+
+    assert found == Finding(verdict, "new-1" if verdict == "found" else None)
+
+
+async def test_a_create_that_was_given_up_may_have_landed_before_the_one_that_is_looked_up() -> None:
+    """Ours: then a record counts from when the first one left."""
+    row = changed(CREATE_SUPPLIER, BANKED, searched_from_ms=NOW_MS - 48 * 3_600_000)
+
+    assert await look(Upstream(shown_supplier(created=ago(hours=47))), row) == Finding("found", "new-1")
+
+
+async def test_the_age_of_a_webhook_has_a_name_of_its_own() -> None:
+    """Documented: `created_at`."""
+    sim = office_for(CREATE_WEBHOOK)
+    await done(CREATE_WEBHOOK, sim)
+    sim.webhooks["new-1"].update(created_at=ago(days=3))
+
+    assert (await look(sim, changed(CREATE_WEBHOOK))).verdict == "other"
+
+
+@pytest.mark.parametrize("created", [None, "", "soon", "2026-03-02", 1])
+@pytest.mark.parametrize(("owner", "verdict"), [(0, "other"), (None, "found"), (1, "found")])
+async def test_a_record_that_does_not_tell_its_age_is_known_by_whose_it_is(
+    created: Any, owner: int | None, verdict: Verdict
+) -> None:
+    """Known gap: one that no earlier submission has is taken for the created one; Finexio shows the age of all."""
+    ledger = Ledger() if owner is None else Ledger(new_1=owner)
+
+    found = await look(Upstream(shown_supplier(created=created)), changed(CREATE_SUPPLIER, BANKED), ledger=ledger)
+
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize("fields", [{"created": ago(days=3)}, {}])
+@pytest.mark.parametrize(("sent", "verdict"), [(PAYEE, "found"), (BANKED, "other")])
+async def test_what_was_there_before_has_to_read_as_sent_in_full(
+    fields: Row, sent: dict[str, Any], verdict: Verdict
+) -> None:
+    """Ours: the key proves nothing then; all of it does, where all of it is shown."""
+    shown = {**sent, **fields, **({"bank_account_number": "4444"} if sent is BANKED else {})}
+
+    found = await look(Upstream(shown_supplier(**shown)), changed(CREATE_SUPPLIER, sent), ledger=Ledger(new_1=0))
+
+    assert found.verdict == verdict
+
+
+async def test_an_update_that_came_later_takes_no_record_from_its_create() -> None:
+    """Ours: only what was known before cannot have been created."""
+    found = await look(Upstream(shown_supplier()), changed(CREATE_SUPPLIER, BANKED, row_id=4), ledger=Ledger(new_1=7))
+
+    assert found == Finding("found", "new-1")
+
+
+async def test_a_create_is_not_judged_without_the_ledger_and_an_update_is() -> None:
+    """Ours: without it nobody knows whose a record is; a record that is named by its id is known."""
+
+    class Broken(Ledger):
+        async def owners_of(self, ids: Collection[str]) -> Mapping[str, int]:
+            raise LedgerUnavailable("")
+
+    with pytest.raises(LedgerUnavailable):
+        await look(Upstream(shown_supplier()), changed(CREATE_SUPPLIER, BANKED), ledger=Broken())
+    assert await look(office(), changed(PATCH_SUPPLIER), ledger=Broken()) == NOT_THERE
+
+
+@pytest.mark.parametrize(
+    ("change", "shown", "verdict"),
+    [
+        ({"delivery_method": "Email"}, {"delivery_method": "Email"}, "found"),
+        ({"delivery_method": "Email"}, {"delivery_method": None}, "unknown"),
+        ({"delivery_method": "Mail"}, {"delivery_method": "Email"}, "unknown"),
+        ({"delivery_method": "Email", "payment_terms": 30}, {"delivery_method": None, "payment_terms": 30}, "unknown"),
+        ({"delivery_method": "Email", "payment_terms": 30}, {"delivery_method": "Email"}, "not_there"),
+    ],
+)
+async def test_a_delivery_that_reads_otherwise_says_nothing(change: Row, shown: Row, verdict: Verdict) -> None:
+    """Documented: for a card Finexio makes Email of Mail, and for ACH it keeps none."""
+    record = {"id": SUPPLIER, "payment_method": "Card", "payment_terms": 45, **shown}
+
+    found = await look(Upstream(reply(200, record)), changed(PATCH_SUPPLIER, {"id": SUPPLIER, **change}))
+
+    assert found.verdict == verdict
 
 
 class Suppliers(httpx2.AsyncBaseTransport):

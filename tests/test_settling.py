@@ -157,6 +157,26 @@ async def test_a_change_that_somebody_made_by_hand_meanwhile_settles_the_doubt(t
     assert len(changes(desk.sim)) == 1
 
 
+async def test_the_looks_that_nobody_asks_for_confirm_no_create_whose_key_was_taken(desk: Desk) -> None:
+    """Ours: the record there is the first create's; of a corrected identity number nothing is shown."""
+    first = {**WRITES[CREATE_BUYER], "owners": [OWNER]}
+    second = {**first, "owners": [{**OWNER, "ssn": "999-45-6789"}]}
+
+    async with desk.open() as client:
+        await ask(client, CREATE_BUYER, first)
+        desk.fault(LOST)
+        desk.sim.fault(Fault(status=503), times=4, match=lambda request: request.method == "GET")
+        lost = await ask(client, CREATE_BUYER, second)
+        await watched_until(desk, client, lambda rows: rows[0] != ("in_doubt", "no_answer"))
+        found = await stands(client)
+        refused = await ask(client, CREATE_BUYER, second)
+
+    assert lost["status"] == "in_doubt"
+    assert found == [("conflict", "found_other"), ("confirmed", "accepted")]
+    assert refused["status"] == "rejected"
+    assert (len(changes(desk.sim)), landed(desk.sim)) == (3, 1)
+
+
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize(
     ("tool", "change"),

@@ -26,6 +26,8 @@ MASK = re.compile("[*•●∙⁎∗＊✱xX]")
 PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?")
 FOLDED = frozenset({"internal_id", "email", "primary_contact_email", "remit_email"})
 """Fields in which the case of letters means nothing, and Finexio may change it. A URL is none of them."""
+SETTLED = frozenset({"delivery_method"})
+"""Fields in which Finexio has the last word, but for payments by check: another value than was sent says nothing."""
 PAIR = frozenset({"name", "value"})
 MAPS = frozenset({"metadata"})
 """Fields that Finexio may show as the JSON text of the map that was sent."""
@@ -134,6 +136,8 @@ def _look(key: bytes, name: str, digests: Mapping[str, str], record: Mapping[str
     shown = record.get(name)
     if any(hmac.compare_digest(sent, _digest(key, name, text)) for text in _readings(name, shown)):
         return _Seen.AGREES
+    if name in SETTLED and record.get("payment_method") != "Check":
+        return _Seen.UNSEEN
     if name + TAIL not in digests or (end := _end_of_masked(shown)) is None:
         return _Seen.DIFFERS
     if len(end) < TAIL_CHARS:

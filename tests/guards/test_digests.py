@@ -216,6 +216,38 @@ def test_letters_that_finexio_may_change_do_not_count(name: str) -> None:
     assert match({name: "quay-77@x.example"}, {name: "QUAY-77@x.example"}) is Match.SAME
 
 
+def test_the_case_of_a_reference_counts() -> None:
+    """Documented: a contact's is exact. Ours: so one that is renamed in its case alone is not renamed unseen."""
+    assert match({"external_reference_id": "hp-ar"}, {"external_reference_id": "HP-AR"}) is Match.DIFFERENT
+    assert match({"external_reference_id": "hp-ar"}, {"external_reference_id": "HP-AR"}, REFERENCE) is Match.DIFFERENT
+
+
+@pytest.mark.parametrize(
+    ("method", "verdict"),
+    [
+        ("Check", Match.DIFFERENT),
+        ("Card", Match.UNKNOWN),
+        ("ACH", Match.UNKNOWN),
+        (None, Match.UNKNOWN),
+    ],
+)
+def test_by_check_finexio_keeps_the_delivery_that_it_was_sent(method: str | None, verdict: Match) -> None:
+    """Documented: it settles that of the other methods alone."""
+    assert match({"delivery_method": "Mail"}, {"delivery_method": "Email", "payment_method": method}) is verdict
+
+
+@pytest.mark.parametrize("shown", ["Email", "", None, 7])
+def test_where_finexio_has_the_last_word_another_value_says_nothing(shown: Any) -> None:
+    """Documented: it settles the delivery method itself, so what it shows neither proves nor refutes a change."""
+    sent = {"delivery_method": "Phone"}
+
+    assert match(sent, {"delivery_method": "Phone"}) is Match.SAME
+    assert match(sent, {"delivery_method": shown}) is Match.UNKNOWN
+    assert match({**sent, "city": "Mobile"}, {"delivery_method": shown, "city": "Mobile"}) is Match.UNKNOWN
+    assert match({**sent, "city": "Mobile"}, {"delivery_method": shown, "city": "Boise"}) is Match.DIFFERENT
+    assert match({**sent, "external_reference_id": "Q"}, {"external_reference_id": "Q"}, REFERENCE) is Match.SAME
+
+
 # Changes of known records ----------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -453,6 +454,17 @@ class Store:
         )
         with self._reading() as connection:
             return {finexio_id: id_ for finexio_id, id_ in connection.execute(query) if finexio_id is not None}
+
+    def has_rival(self, row: Submission) -> bool:
+        """Whether another change that reached Finexio, or may have, touched a record of the same keys."""
+        keys = frozenset(row.change.records if row.change is not None else ())
+        if not keys:
+            return False
+        named = or_(*(_S.change.contains(json.dumps(key), autoescape=True) for key in sorted(keys)))
+        query = self._select().where(named, _S.id != row.id, _S.state.not_in([State.ABSENT, State.REJECTED]))
+        with self._reading() as connection:
+            others = _submissions(connection, query)
+        return any(other.change is not None and keys & {*other.change.records} for other in others)
 
     def find(
         self,

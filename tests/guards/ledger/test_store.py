@@ -641,6 +641,38 @@ def test_a_finexio_id_belongs_to_whom_it_was_given_first(ledger: Ledger) -> None
     assert store.owners_of([]) == {}
 
 
+@pytest.mark.parametrize(
+    ("record", "outcome", "rival"),
+    [
+        ('counterparty:code:A_1%"é', CONFIRMED, True),
+        ('counterparty:code:A_1%"é', UNKNOWN, True),
+        ('counterparty:code:A_1%"é', REFUSED, False),
+        ('counterparty:code:AX1%"é', CONFIRMED, False),
+        ('counterparty:code:a_1%"é', CONFIRMED, False),
+        ('counterparty:code:A_1%"é2', CONFIRMED, False),
+    ],
+)
+def test_a_change_of_a_record_of_the_same_key_is_a_rival(
+    ledger: Ledger, record: str, outcome: Outcome, rival: bool
+) -> None:
+    """Ours: to the letter, whatever the key holds; what was refused made nothing."""
+    store = ledger.store()
+    (row,) = submit(store, change("a", "counterparty:0", 'counterparty:code:A_1%"é'), effect="write", outcome=UNKNOWN)
+
+    assert not store.has_rival(row)
+    submit(store, change("b", "counterparty:9", record), op_id="op-2", effect="write", outcome=outcome)
+
+    assert store.has_rival(row) is rival
+
+
+def test_an_invoice_has_no_rivals_of_this_kind(ledger: Ledger) -> None:
+    """Ours: its number is its own identity."""
+    store = ledger.store()
+    (row,) = submit(store, invoice("INV-1"))
+
+    assert not store.has_rival(row)
+
+
 # The rules of the database ---------------------------------------------------------
 
 
