@@ -18,6 +18,8 @@ from finexio_mcp.shapes import deeper_than, is_array, is_object
 from finexio_mcp.tools.spec import Pairs, ToolSpec, local_names
 
 MAX_DEPTH = 12
+ALIKE = 0.7
+"""How much a name must resemble a known one to be called a slip of it: less than that misleads."""
 ABSENT: tuple[Any, ...] = (None, "", [], {})
 SURROGATE = re.compile("[\ud800-\udfff]")
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
@@ -185,7 +187,7 @@ def _say(tool: ToolSpec, detail: ErrorDetails) -> str:
             return "is required"
         case "extra_forbidden":
             known = _known_names(tool, detail["loc"])
-            near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1)
+            near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=ALIKE)
             return f"is no argument of this tool; did you mean {near[0]}?" if near else "is no argument of this tool"
         case "int_type" | "int_from_float":
             return "must be a whole number, without quotes and without a decimal point"
@@ -237,4 +239,7 @@ def _clear_problems(tool: ToolSpec, cleared: list[str], wire: dict[str, Any]) ->
 
 def _patch_problems(tool: ToolSpec, cleared: list[str], wire: dict[str, Any]) -> Iterator[Problem]:
     if tool.method == "PATCH" and not cleared and not wire.keys() - set(tool.path_names):
-        yield Problem("", "gives nothing to change; name at least one field besides the id")
+        way_out = "null and an empty text count as not given"
+        if tool.arguments.clearable:
+            way_out += ", and `clear` empties a field"
+        yield Problem("", f"gives nothing to change; name at least one field besides the id ({way_out})")

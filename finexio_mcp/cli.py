@@ -242,7 +242,7 @@ def _say(text: str) -> None:
     help="A table, or JSON for an agent framework.",
 )
 def tools(tool: str | None, style: ToolFormat) -> None:
-    """List the tools that these settings offer: as a table, or as schemas for function calling.
+    """List the tools, in a table that says which are off, or as schemas of those that these settings offer.
 
     With TOOL, show that one with its arguments.
 

@@ -246,7 +246,11 @@ def _show(record: Record, row: Any, names: Sequence[str], *, asked: bool = False
         names: Those to show; none stands for all.
         asked: Whether the caller named them.
     """
-    if not is_object(row) or "*" in names:
+    if "*" in names:
+        return row
+    if is_array(row):
+        return [_show(record, item, names, asked=asked) for item in row]
+    if not is_object(row):
         return row
     get = row.get
     shown = {name: value for name in names or row if (value := get(name)) is not None and value != ""}

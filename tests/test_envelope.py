@@ -9,6 +9,8 @@ import pytest
 
 from finexio_mcp.simulator import Fault
 from tests.calls import (
+    CREATE_BUYER_CONTACT,
+    CREATE_CONTACT,
     EVERY_TOOL,
     INVOICE,
     PAY,
@@ -119,6 +121,19 @@ async def test_a_star_shows_everything_with_its_nulls(era: Era) -> None:
 
     assert row["result"] == [WHOLE]
     assert single["result"] == WHOLE
+
+
+@pytest.mark.parametrize("tool", [CREATE_CONTACT, CREATE_BUYER_CONTACT])
+async def test_of_several_created_records_each_is_shown_without_what_is_empty(tool: str, era: Era) -> None:
+    """Ours: a contact of a write reads as one of a list."""
+    reference = WRITES[tool]["external_reference_id"]
+    stored = {"external_reference_id": reference, "name": "Ida Moss", "email": None, "phone": "", "primary": False}
+
+    async with connect(Upstream(reply(200, [{"id": None, **stored}])), era, **EVERY_TOOL) as client:
+        content = await ask(client, tool, WRITES[tool])
+
+    assert content["status"] == "confirmed"
+    assert content["result"] == [{"external_reference_id": reference, "name": "Ida Moss", "primary": False}]
 
 
 async def test_an_unknown_field_is_noticed_and_a_new_one_is_not(era: Era) -> None:

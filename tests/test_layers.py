@@ -150,7 +150,7 @@ def test_there_is_no_cycle() -> None:
 
 def test_resources_do_not_know_each_other() -> None:
     """Ours: what they share stands in modules of its own; only a record that holds contacts knows what one is."""
-    shared = {f"tools.{name}" for name in ("spec", "fields", "conditions", "codes", "risk")}
+    shared = {f"tools.{name}" for name in ("spec", "fields", "conditions", "traces", "redirection")}
     holders = {"suppliers": {"contacts"}, "buyers": {"buyer_contacts", "contacts"}, "buyer_contacts": {"contacts"}}
     resources = {name for name in MODULES if unit(name) == "tools"} - shared - {"tools"}
 

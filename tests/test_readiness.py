@@ -497,7 +497,23 @@ def test_the_table_holds_ids_whole_and_says_things_once(columns: int, books: Sim
     assert all(name in words for name in ADDRESS)
     assert "RAVENEL-ART, Card" in words
     assert lines.index("Cannot be paid:") < lines.index("Not judged:")
-    assert lines[-1] == "4 suppliers read: 1 can be paid, 2 cannot, 1 was not judged."
+    assert lines[-1] == "4 suppliers read: 1 lacks nothing, 2 cannot be paid, 1 was not judged."
+
+
+def test_what_is_said_of_several_fields_is_said_in_the_plural(books: Simulator) -> None:
+    """Ours: in the table alone, where they stand together."""
+    books.add_supplier(**{**MAILED, **NO_ADDRESS})
+    books.add_supplier(**{**CARD, "remit_email": None})
+
+    table = run(books, COLUMNS="250").stdout
+    problems = [
+        problem for row in json.loads(run(books, "--json").stdout)["not_payable"] for problem in row["problems"]
+    ]
+
+    assert f"{', '.join(ADDRESS)}: are required when payment_method is Check; give the address" in table
+    assert "remit_email: is required when payment_method is Card" in table
+    assert len(problems) == len(ADDRESS) + 1
+    assert all(problem["problem"].startswith("is required when ") for problem in problems)
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 200])
@@ -513,19 +529,21 @@ def test_nothing_is_cut_however_little_room_there_is(columns: int, supplier: str
     said = json.loads(report)["not_payable"][0]["problems"][0]["problem"]
     assert {*said.split(), *name.split(), "DOCK-1,", "remit_email:"} <= set(" ".join(lines).split())
     assert supplier in "".join(line.split()[0] for line in lines if line[:1].strip())
-    assert max(map(len, lines)) <= max(columns, len("1 supplier read: 0 can be paid, 1 cannot, 0 were not judged."))
+    assert max(map(len, lines)) <= max(
+        columns, len("1 supplier read: 0 lack nothing, 1 cannot be paid, 0 were not judged.")
+    )
 
 
 @pytest.mark.parametrize(
     ("count", "bad", "said"),
     [
-        (0, 0, "0 suppliers read: 0 can be paid, 0 cannot, 0 were not judged."),
-        (1, 0, "1 supplier read: 1 can be paid, 0 cannot, 0 were not judged."),
-        (1200, 35, "1,200 suppliers read: 1,165 can be paid, 35 cannot, 0 were not judged."),
+        (0, 0, "0 suppliers read: 0 lack nothing, 0 cannot be paid, 0 were not judged."),
+        (1, 0, "1 supplier read: 1 lacks nothing, 0 cannot be paid, 0 were not judged."),
+        (1200, 35, "1,200 suppliers read: 1,165 lack nothing, 35 cannot be paid, 0 were not judged."),
     ],
 )
 def test_the_last_line_counts(count: int, bad: int, said: str, books: Simulator) -> None:
-    """Ours: with 0 only if everybody can be paid."""
+    """Ours: with 0 only if nobody lacks anything; whether the rest holds, such as an account, only Finexio knows."""
     for number in range(count):
         books.add_supplier(**(ACH if number >= bad else {**ACH, **NO_BANK}))
 
@@ -654,14 +672,14 @@ def test_a_formula_in_a_name_is_defused_on_its_way(books: Simulator) -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_report_that_broke_off_says_so_wherever_it_is_read(style: str, books: Simulator) -> None:
-    """Ours: in what was asked for, on stderr and in the exit code; everybody read so far can be paid here."""
+    """Ours: in what was asked for, on stderr and in the exit code; nobody read so far lacks anything here."""
     for _ in range(250):
         books.add_supplier(**ACH)
     books.fault(Fault(body=b"<html>"), times=None, match=on_page(3))
 
     result = run(books, style)
 
-    said = "Incomplete. 200 suppliers read, of 250: 200 can be paid, 0 cannot, 0 were not judged."
+    said = "Incomplete. 200 suppliers read, of 250: 200 lack nothing, 0 cannot be paid, 0 were not judged."
     assert result.exit_code == 2
     assert "upstream_unreadable: " in result.stderr
     assert "finexio-mcp doctor" in result.stderr
@@ -709,7 +727,7 @@ def test_notices_of_a_list_that_moved_are_passed_on(books: Simulator) -> None:
 
     assert result.exit_code == 0
     assert result.stderr == "The list changed while it was read: it had 150 rows and has 151 now.\n"
-    assert result.stdout == "151 suppliers read: 151 can be paid, 0 cannot, 0 were not judged.\n"
+    assert result.stdout == "151 suppliers read: 151 lack nothing, 0 cannot be paid, 0 were not judged.\n"
 
 
 def test_a_report_that_cannot_be_printed_ends_with_2(monkeypatch: pytest.MonkeyPatch, books: Simulator) -> None:
@@ -776,7 +794,7 @@ def test_progress_is_shown_to_people_alone(
     assert code == 0
     assert ("150/150" in screen.getvalue()) is terminal
     assert bool(screen.getvalue()) is terminal
-    assert capsys.readouterr().out == "150 suppliers read: 150 can be paid, 0 cannot, 0 were not judged.\n"
+    assert capsys.readouterr().out == "150 suppliers read: 150 lack nothing, 0 cannot be paid, 0 were not judged.\n"
 
 
 CHECK = {

@@ -16,12 +16,14 @@ import pytest
 from mcp import Client
 
 from finexio_mcp.simulator import Fault, Received
+from finexio_mcp.tools.contacts import NO_REFERENCE
 from tests.calls import (
     BUYER,
     BUYER_CONTACT,
     BUYER_REFERENCE,
     CONTACT,
     CREATE_BUYER,
+    CREATE_BUYER_CONTACT,
     CREATE_CONTACT,
     CREATE_COUNTERPARTY,
     CREATE_SUPPLIER,
@@ -38,6 +40,9 @@ from tests.calls import (
     PATCH_WEBHOOK,
     PAY,
     REFERENCE,
+    REPLACE_BUYER,
+    REPLACE_COUNTERPARTY,
+    REPLACE_SUPPLIER,
     REPLACE_WEBHOOK,
     SUPPLIER,
     UPDATE_BUYER_CONTACT,
@@ -652,7 +657,7 @@ async def test_a_missing_permission_is_explained_and_is_not_taken_for_bad_creden
         content = await ask(client, PATCH_COUNTERPARTY, id=SUPPLIER, bank_account_number="000123456789")
 
     assert outcome(content, len(changes(sim))) == ("rejected", "permission_denied", False, 1)
-    assert "bank_account_number needs a permission" in content["error"]["message"]
+    assert "bank_account_number may need a permission" in content["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -673,7 +678,7 @@ async def test_a_missing_permission_is_explained_by_the_newer_tools_too(
         content = await ask(client, tool, change)
 
     assert outcome(content, len(changes(sim))) == ("rejected", "permission_denied", False, 1)
-    assert "bank_account_number needs a permission" in content["error"]["message"]
+    assert "bank_account_number may need a permission" in content["error"]["message"]
 
 
 # Suppliers and buyers ------------------------------------------------------------
@@ -739,6 +744,7 @@ async def test_contacts_come_with_a_created_record(tool: str, era: Era) -> None:
 
     assert (outcome(refused, 0), nothing_yet) == (("rejected", "invalid_arguments", False, 0), True)
     assert [contact["name"] for contact in created["result"]["contacts"]] == ["Ida Moss", "Rae"]
+    assert NO_REFERENCE in created["notices"]
     assert (again["status"], len(changes(sim))) == ("already_submitted", 1)
 
 
@@ -916,7 +922,127 @@ async def test_created_contacts_are_the_new_ones_with_the_suppliers_total(era: E
         content = await ask(client, CREATE_CONTACT, supplier_id=SUPPLIER, contacts=contacts)
 
     assert [row["name"] for row in content["result"]] == ["Ida Moss", "Front desk"]
-    assert content["notices"] == ["This supplier now has 3 contacts."]
+    assert content["notices"] == [NO_REFERENCE, "This supplier now has 3 contacts."]
+
+
+@pytest.mark.parametrize("stored", [0, 1])
+@pytest.mark.parametrize("tool", [CREATE_CONTACT, CREATE_BUYER_CONTACT])
+async def test_contacts_are_counted_in_words_that_fit(tool: str, stored: int, era: Era) -> None:
+    """Ours: one contact is no contacts; and of one that can be changed later nothing else is said."""
+    sim = office()
+    owner, records = ("supplier", sim.suppliers) if tool == CREATE_CONTACT else ("buyer", sim.buyers)
+    contacts = records[WRITES[tool][f"{owner}_id"]]["contacts"]
+    del contacts[stored:]
+
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        content = await ask(client, tool, WRITES[tool])
+
+    assert content["notices"] == [f"This {owner} now has {'2 contacts' if stored else '1 contact'}."]
+
+
+@pytest.mark.parametrize("form", ["one", "array"])
+@pytest.mark.parametrize("tool", [CREATE_CONTACT, CREATE_BUYER_CONTACT])
+async def test_a_contact_that_nobody_can_change_later_is_told_of(tool: str, form: str, era: Era) -> None:
+    """Documented: a contact is changed and deleted by its reference alone."""
+    arguments = dict(WRITES[tool])
+    (owner,) = (name for name in arguments if name.endswith("r_id"))
+    contact = {name: value for name, value in arguments.items() if name not in {owner, "external_reference_id"}}
+    given = contact if form == "one" else {"contacts": [{**contact, "external_reference_id": ""}]}
+
+    async with connect(office(), era, **EVERY_TOOL) as client:
+        content = await ask(client, tool, {owner: arguments[owner], **given})
+
+    assert (content["status"], content["notices"][0]) == ("confirmed", NO_REFERENCE)
+
+
+async def test_a_contact_that_is_renamed_in_its_case_alone_is_not_claimed_unseen(era: Era) -> None:
+    """Ours: the answer is lost before anything happened, and Finexio still shows the former reference."""
+    sim = office()
+    sim.fault(Fault(reset="before_effect"), match=is_write)
+
+    async with connect_at(FakeClock(), sim, era) as client:
+        content = await ask(
+            client,
+            UPDATE_CONTACT,
+            supplier_id=SUPPLIER,
+            id=REFERENCE,
+            primary=True,
+            external_reference_id=REFERENCE.lower(),
+        )
+
+    assert outcome(content, len(changes(sim))) == ("in_doubt", "in_doubt", True, 1)
+    assert sim.journal.effects == []
+
+
+OF_THE_MAIN_CONTACT: Mapping[str, tuple[str, Arguments]] = {
+    "named": (PATCH_COUNTERPARTY, {"id": SUPPLIER, "primary_contact_name": "Ida Moss"}),
+    "emptied": (PATCH_COUNTERPARTY, {"id": SUPPLIER, "clear": ["primary_contact_phone"]}),
+    "replaced": (REPLACE_COUNTERPARTY, WRITES[REPLACE_COUNTERPARTY]),
+}
+"""What the deprecated view does to a supplier's main contact; a replacement does it without a word."""
+
+
+@pytest.mark.parametrize("contact_first", [True, False], ids=["contact first", "supplier first"])
+@pytest.mark.parametrize("change", OF_THE_MAIN_CONTACT)
+async def test_the_main_contact_is_one_record_in_both_views(change: str, contact_first: bool, era: Era) -> None:
+    """Ours: there, elsewhere and there again is three changes, by whichever view each was made."""
+    sim = office()
+    of_contact, of_supplier = (UPDATE_CONTACT, WRITES[UPDATE_CONTACT]), OF_THE_MAIN_CONTACT[change]
+    first, second = (of_contact, of_supplier) if contact_first else (of_supplier, of_contact)
+
+    async with connect(sim, era) as client:
+        statuses = [(await ask(client, *call))["status"] for call in (first, second, first, first)]
+
+    assert statuses == ["confirmed", "confirmed", "confirmed", "already_submitted"]
+    sent = [(request.method, request.path) for request in changes(sim)]
+    assert len(sent) == 3
+    assert sent[2] == sent[0] != sent[1]
+
+
+BETWEEN: Mapping[str, tuple[tuple[str, Arguments], tuple[str, Arguments]]] = {
+    "no longer the main one": (
+        OF_THE_MAIN_CONTACT["named"],
+        (UPDATE_CONTACT, {"supplier_id": SUPPLIER, "id": REFERENCE, "primary": False}),
+    ),
+    "deleted": (OF_THE_MAIN_CONTACT["named"], (DELETE_CONTACT, WRITES[DELETE_CONTACT])),
+    "supplier replaced": (
+        (UPDATE_CONTACT, WRITES[UPDATE_CONTACT]),
+        (REPLACE_SUPPLIER, {**WRITES[REPLACE_SUPPLIER], "external_reference_id": "HARBOR-1"}),
+    ),
+    "buyer replaced": (
+        (UPDATE_BUYER_CONTACT, WRITES[UPDATE_BUYER_CONTACT]),
+        (REPLACE_BUYER, {**WRITES[REPLACE_BUYER], "external_reference_id": "STORE-1"}),
+    ),
+}
+"""A change, and another that may undo it."""
+
+
+@pytest.mark.parametrize("case", BETWEEN)
+async def test_what_may_have_been_undone_is_sent_again(case: str, era: Era) -> None:
+    """Ours: nobody is told that the main contact is as it was asked for when it may be gone."""
+    sim = office()
+    first, second = BETWEEN[case]
+
+    async with connect(sim, era, **EVERY_TOOL) as client:
+        statuses = [(await ask(client, *call))["status"] for call in (first, second, first)]
+
+    assert statuses == ["confirmed"] * 3
+    assert len(changes(sim)) == 3
+
+
+async def test_a_patch_that_leaves_the_main_contact_alone_does_not_count_as_a_change_of_it(era: Era) -> None:
+    """Ours: a repeated call is answered all the same."""
+    sim = office()
+
+    async with connect(sim, era) as client:
+        answers = [
+            await ask(client, UPDATE_CONTACT, WRITES[UPDATE_CONTACT]),
+            await ask(client, PATCH_COUNTERPARTY, WRITES[PATCH_COUNTERPARTY]),
+            await ask(client, UPDATE_CONTACT, WRITES[UPDATE_CONTACT]),
+        ]
+
+    assert [content["status"] for content in answers] == ["confirmed", "confirmed", "already_submitted"]
+    assert len(changes(sim)) == 2
 
 
 async def test_a_contact_like_an_old_one_is_reported_as_the_new_one(era: Era) -> None:

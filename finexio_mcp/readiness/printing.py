@@ -44,9 +44,9 @@ def print_report(report: Report, style: Style) -> None:
 def summary(report: Report) -> str:
     """The counts, in a sentence."""
     read = f"{report.suppliers:,} supplier{'' if report.suppliers == 1 else 's'} read"
-    unjudged = len(report.not_judged)
+    lack, unjudged = "lacks" if report.payable == 1 else "lack", len(report.not_judged)
     counts = (
-        f"{report.payable:,} can be paid, {len(report.not_payable):,} cannot, "
+        f"{report.payable:,} {lack} nothing, {len(report.not_payable):,} cannot be paid, "
         f"{unjudged:,} {'was' if unjudged == 1 else 'were'} not judged."
     )
     if not report.complete:
@@ -148,4 +148,5 @@ def _what(finding: Finding) -> Iterator[Text]:
         fields.setdefault(problem.problem, []).append(problem.field)
     for problem, names in fields.items():
         named = ", ".join(filter(None, names))
+        problem = problem.replace("is required", "are required", 1) if len(names) > 1 else problem
         yield Text.assemble((named, "yellow"), f"{': ' if named else ''}{problem}")

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from finexio_mcp.errors import Problem
 from finexio_mcp.tools.buyer_contacts import BuyerContact
-from finexio_mcp.tools.codes import traces
 from finexio_mcp.tools.conditions import Needs, check_patch, on_replace, unmet
-from finexio_mcp.tools.contacts import contact_problems
+from finexio_mcp.tools.contacts import contact_problems, unreachable
 from finexio_mcp.tools.fields import (
     MASK,
     BankAccountNumber,
     Check,
     Code,
     Country,
-    Day,
     Filled,
     Id,
     ListArguments,
@@ -35,11 +34,13 @@ from finexio_mcp.tools.fields import (
     Text70,
     Text100,
     Text200,
+    check_day,
     check_email,
     wrong,
 )
-from finexio_mcp.tools.risk import changes_any, explain_permission
+from finexio_mcp.tools.redirection import changes_any, explain_permission, may_have_blanked
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Lookup, Record, Sensitive, ToolSpec
+from finexio_mcp.tools.traces import by_code, explain_taken
 
 FundingMethod = Literal["ach_debit", "ach_credit", "wire", "reverse_wire"]
 """Finexio has a fifth, which it hides."""
@@ -118,8 +119,8 @@ SSN = re.compile(r"\d{3}-\d\d-\d{4}|\d{9}", re.ASCII)
 def _check_real(value: str) -> str:
     if MASK.search(value):
         raise wrong(
-            "holds a mask, not the real value; to keep the owners that Finexio has use finexio_buyers_partial_update "
-            "and leave out `owners`"
+            "holds a mask, not the real value; a partial update without `owners` keeps those that Finexio has, and "
+            "anything else needs the whole value"
         )
     return value
 
@@ -138,6 +139,7 @@ def _check_controlling(value: bool) -> bool:
 
 
 Ssn = Annotated[str, Check(_check_ssn), Sensitive()]
+Birthday = Annotated[str, Check(_check_real), Check(check_day), Field(json_schema_extra={"format": "date"})]
 IdentityNumber = Annotated[str, Field(max_length=50), Check(_check_real), Filled, Sensitive()]
 
 # --- Arguments ---------------------------------------------------------------------------------------------------
@@ -164,7 +166,7 @@ class Owner(Arguments):
     """State."""
     postal_code: Annotated[Text10, Filled]
     """Zip."""
-    date_of_birth: Day
+    date_of_birth: Birthday
     """Birthday."""
     email: Annotated[str, Field(max_length=254), Check(check_email)]
     """E-mail."""
@@ -206,7 +208,7 @@ class BuyerFields(Arguments):
     """Remittance."""
     owners: Annotated[list[Owner] | None, Field(min_length=1, max_length=10)] = None
     """All of them."""
-    metadata: Annotated[ShortMetadata | None, Field(max_length=50)] = None
+    metadata: ShortMetadata | None = None
     """Your keys."""
 
     def problems(self) -> Iterator[Problem]:
@@ -313,20 +315,19 @@ ACCOUNT_CHANGE = (
 )
 
 
-def _warn_of_redirection(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _tell_of_create(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    return arguments, unreachable(arguments)
+
+
+def _tell_of_replace(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    return arguments, [ACCOUNT_CHANGE, may_have_blanked("finexio_buyers_partial_update")]
+
+
+def _tell_of_patch(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return arguments, [ACCOUNT_CHANGE] if changes_any(ACCOUNTS, arguments) else []
 
 
-def _check_with_stored(rows: list[Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    return check_patch(DRAWDOWN_ACCOUNT, rows, arguments)
-
-
-CREATED, CHANGED = traces(
-    "/counterparties/buyers",
-    prefix="buyer-code",
-    # Finexio adds fields to contacts.
-    unseen=("contacts",),
-)
+CREATED, CHANGED = by_code("/counterparties/buyers", prefix="buyer-code")
 
 # --- Tools -------------------------------------------------------------------------------------------------------
 
@@ -359,6 +360,8 @@ CREATE_BUYER = ToolSpec(
     arguments=CreateBuyer,
     record=BUYER,
     toolset="buyers",
+    tidy=_tell_of_create,
+    way_out=explain_taken("list_all_finexio_buyers"),
     trace=CREATED,
     source="Finexio API v2, POST /counterparties/buyers",
 )
@@ -379,15 +382,16 @@ REPLACE_BUYER = ToolSpec(
     name="update_a_finexio_buyer_by_id",
     title="Replace a buyer",
     about=(
-        "Replace a buyer's whole record: what is left out may be blanked; finexio_buyers_partial_update changes single "
-        "fields. Rules as for create. Contacts have their own tools. Confirm new bank numbers by phone first."
+        "Replace a buyer's whole record: what is left out, owners and contacts too, may be blanked; "
+        "finexio_buyers_partial_update changes single fields. Rules as for create. "
+        "Confirm new bank numbers by phone first."
     ),
     route="PUT /counterparties/buyers/{id}/",
     effect=Effect.WRITE,
     arguments=ReplaceBuyer,
     record=BUYER,
     toolset="buyers",
-    tidy=_warn_of_redirection,
+    tidy=_tell_of_replace,
     way_out=explain_permission(ACCOUNTS),
     trace=CHANGED,
     source="Finexio API v2, PUT /counterparties/buyers/{id}/",
@@ -405,8 +409,8 @@ PATCH_BUYER = ToolSpec(
     arguments=PatchBuyer,
     record=BUYER,
     toolset="buyers",
-    before=Lookup(route="GET /counterparties/buyers/{id}/", resolve=_check_with_stored),
-    tidy=_warn_of_redirection,
+    before=Lookup(route="GET /counterparties/buyers/{id}/", resolve=partial(check_patch, DRAWDOWN_ACCOUNT)),
+    tidy=_tell_of_patch,
     way_out=explain_permission(ACCOUNTS),
     trace=CHANGED,
     source="Finexio API v2, PATCH /counterparties/buyers/{id}/",

@@ -53,7 +53,7 @@ def unmet(rules: Sequence[Needs], record: Row, *, touched: Collection[str] | Non
 
 
 def on_replace(problems: Iterable[Problem], stored: Collection[str], instead: str) -> Iterator[Problem]:
-    """The same problems in the words of a full replace, which would blank what is stored.
+    """The same problems in the words of a full replace, which may blank what is stored.
 
     Args:
         problems: What the record lacks.
@@ -62,7 +62,7 @@ def on_replace(problems: Iterable[Problem], stored: Collection[str], instead: st
     """
     for problem in problems:
         if problem.field in stored:
-            sentence = f"{problem.problem}; a full replace would blank it, so to keep the stored one use {instead}"
+            sentence = f"{problem.problem}; a full replace may blank it, so to keep the stored one use {instead}"
             yield problem._replace(problem=sentence)
         else:
             yield problem

@@ -16,6 +16,9 @@ from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Lookup, Re
 
 TEXTS = ("name", "email", "phone")
 """What an update can empty."""
+NO_REFERENCE = (
+    "A contact without external_reference_id cannot be changed or deleted through the API later, only in the portal."
+)
 ONE_CONTACT = "Only one contact can be set as primary. Set primary to true on one of them at most."
 
 # --- Whosever they are -------------------------------------------------------------------------------------------
@@ -46,6 +49,13 @@ def contact_problems(contacts: Sequence[ContactFields]) -> Iterator[Problem]:
         if reference is not None and reference in seen:
             yield Problem(f"contacts[{index}].external_reference_id", "stands twice in this call")
         seen.add(reference or "")
+
+
+def unreachable(arguments: dict[str, Any]) -> list[str]:
+    """A sentence about contacts that nobody will be able to change, from raw arguments."""
+    contacts = arguments.get("contacts")
+    rows: list[Any] = contacts if is_array(contacts) else []
+    return [NO_REFERENCE] if any(is_object(row) and not row.get("external_reference_id") for row in rows) else []
 
 
 def _is_kept(row: dict[str, Any], kept: dict[str, str]) -> bool:
@@ -117,10 +127,10 @@ class Contacts:
     def gather(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """A single contact's fields at top level count as one contact."""
         loose = {name: value for name, value in arguments.items() if name in self.writable}
-        if "contacts" in arguments or not loose:
-            return arguments, []
-        rest = {name: value for name, value in arguments.items() if name not in loose}
-        return {**rest, "contacts": [loose]}, []
+        if loose and "contacts" not in arguments:
+            rest = {name: value for name, value in arguments.items() if name not in loose}
+            arguments = {**rest, "contacts": [loose]}
+        return arguments, unreachable(arguments)
 
     def find(self, contacts: list[Any], wanted: str) -> dict[str, Any]:
         """The contact with this reference, else with this id.
@@ -169,7 +179,11 @@ class Contacts:
         return created
 
     def tell_total(self, answer: Any) -> str | None:
-        return f"This {self.owner} now has {len(answer)} contacts." if is_array(answer) else None
+        return (
+            f"This {self.owner} now has {len(answer)} contact{'' if len(answer) == 1 else 's'}."
+            if is_array(answer)
+            else None
+        )
 
     # Traces ----------------------------------------------------------------------
 
@@ -178,7 +192,8 @@ class Contacts:
         owner = arguments[self.owner_id].casefold()
         contacts = arguments.get("contacts", [arguments])
         references = [arguments.get("id"), *(contact.get("external_reference_id") for contact in contacts)]
-        main = [f"contact-main:{owner}"] if any(contact.get("primary") for contact in contacts) else []
+        # Whatever happens to a contact that is there may happen to the main one.
+        main = [f"contact-main:{owner}"] if "id" in arguments or any(row.get("primary") for row in contacts) else []
         return (*(f"contact:{owner}:{reference}" for reference in references if reference), *main)
 
     def _kept(self, arguments: dict[str, Any]) -> dict[str, str]:

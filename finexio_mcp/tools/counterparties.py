@@ -12,8 +12,10 @@ from finexio_mcp.tools.conditions import Needs, on_replace, unmet
 from finexio_mcp.tools.fields import (
     BankAccountNumber,
     BankRoutingNumber,
+    Check,
     Country,
     Email,
+    Filled,
     Id,
     ListArguments,
     Moment,
@@ -27,10 +29,13 @@ from finexio_mcp.tools.fields import (
     Text100,
     Text1000,
 )
-from finexio_mcp.tools.risk import PAYEE, PAYEE_CHANGE, changes_any, explain_permission
+from finexio_mcp.tools.redirection import PAYEE, PAYEE_CHANGE, changes_any, explain_permission
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Record, ToolSpec, Trace
+from finexio_mcp.tools.traces import explain_taken
 
 PaymentMethod = Literal["ACH", "Card", "PrintedCheck", "Wire"]
+VendorCode = Annotated[Text100, Field(min_length=1), Check(str.strip), Filled]
+"""Blanks around it mean nothing, and would make two records of what is one."""
 
 COUNTERPARTY = Record(
     fields={
@@ -162,7 +167,7 @@ class WholeCounterparty(CounterpartyFields):
     """Legal name."""
     type: Literal["Supplier"]
     """Only suppliers."""
-    internal_id: Annotated[Text100, Field(min_length=1)]
+    internal_id: VendorCode
     """Your unique vendor code."""
 
     def problems(self) -> Iterator[Problem]:
@@ -202,7 +207,7 @@ class PatchCounterparty(CounterpartyFields):
     """Counterparty id."""
     name: Annotated[Text100 | None, Field(min_length=1)] = None
     """Legal name."""
-    internal_id: Annotated[Text100 | None, Field(min_length=1)] = None
+    internal_id: VendorCode | None = None
     """Vendor code."""
     clear: Annotated[list[str] | None, Field(min_length=1, max_length=20), Local()] = None
     """Field names to empty."""
@@ -242,16 +247,16 @@ def _warn_of_redirection(arguments: dict[str, Any]) -> tuple[dict[str, Any], lis
 
 
 def _records(arguments: dict[str, Any]) -> tuple[str, ...]:
-    """The record, and the vendor code that no other may have."""
-    code = arguments.get("internal_id")
-    return tuple(
-        f"counterparty:{key}"
-        for key in (
-            arguments["id"].casefold() if "id" in arguments else None,
-            f"code:{_stored_code(code)}" if code else None,
-        )
-        if key
+    """The record, the vendor code that no other may have, and the place of the main contact, which is shown here."""
+    id_, code = arguments.get("id", "").casefold(), arguments.get("internal_id", "")
+    # A replace blanks the contact that it does not name.
+    contact = "type" in arguments or any(name.startswith("primary_contact_") for name in arguments)
+    keys = (
+        f"counterparty:{id_}" if id_ else "",
+        f"counterparty:code:{_stored_code(code)}" if code else "",
+        f"contact-main:{id_}" if id_ and contact else "",
     )
+    return tuple(filter(None, keys))
 
 
 def _stored_code(code: str) -> str:
@@ -318,6 +323,7 @@ CREATE_COUNTERPARTY = ToolSpec(
     arguments=CreateCounterparty,
     record=COUNTERPARTY,
     tidy=_capitalise_type,
+    way_out=explain_taken("list_all_finexio_counterparties", "internal_id"),
     trace=CREATED,
     source="Finexio API v2, POST /counterparties/ (deprecated)",
 )

@@ -55,7 +55,7 @@ def _check_reference(value: str) -> str:
     return value
 
 
-def _check_day(value: str) -> str:
+def check_day(value: str) -> str:
     try:
         if DAY.fullmatch(value):
             date.fromisoformat(value)
@@ -77,7 +77,9 @@ def _check_moment(value: str) -> str:
 
 def _check_state(value: str) -> str:
     if value not in STATES:
-        raise wrong("is no US state or territory, military state or Canadian province")
+        raise wrong(
+            "is no US state or territory, military state or Canadian province; write two capital letters, such as GA"
+        )
     return value
 
 
@@ -98,9 +100,10 @@ def _check_emails(value: str) -> str:
 
 
 def _check_unbracketed(value: str) -> str:
+    """Blanks around a code mean nothing, and would make two records of what is one."""
     if not value.strip() or not value.isprintable() or not {"[", "]"}.isdisjoint(value):
         raise wrong("must be printable characters, without square brackets, which Finexio forbids here")
-    return value
+    return value.strip()
 
 
 def _check_filled(value: str) -> str:
@@ -124,7 +127,10 @@ def _check_url(value: str) -> str:
 def check_unmasked(value: str) -> str:
     """Refuse what one of our own answers showed in place of a number."""
     if MASK.search(value):
-        raise wrong("holds a mask, not the real value; leave the field out to keep what Finexio has")
+        raise wrong(
+            "holds a mask, not the real value; a partial update without this field keeps what Finexio has, and "
+            "anything else needs the whole value"
+        )
     return value
 
 
@@ -193,7 +199,7 @@ Label = Annotated[str, Check(_check_label)]
 FieldName = Annotated[str, Check(_check_field_name)]
 
 Cents = Annotated[int, Field(ge=1, le=MAX_CENTS)]
-Day = Annotated[str, Check(_check_day), _schema(format="date")]
+Day = Annotated[str, Check(check_day), _schema(format="date")]
 Moment = Annotated[str, Check(_check_moment), _schema(pattern=r"^\d{4}-\d\d-\d\d")]
 """A date, a time without zone (as Finexio writes them) or with one; sent as typed."""
 State = Annotated[str, Check(_check_state), _schema(pattern="^[A-Z]{2}$")]
@@ -209,7 +215,7 @@ OnlyTrue = Annotated[bool, Check(_check_true)]
 Url = Annotated[str, Field(max_length=190), Check(_check_url)]
 BankAccountNumber = Annotated[str, Field(max_length=17), Check(_check_account), Sensitive()]
 BankRoutingNumber = Annotated[str, Field(max_length=9), Check(_check_account), Sensitive()]
-RoutingNumber = Annotated[str, Field(max_length=9), Check(_check_routing), Sensitive()]
+RoutingNumber = Annotated[str, Check(_check_routing), Sensitive()]
 """A US routing number, with its check digit."""
 TaxId = Annotated[str, Field(max_length=11), Check(_check_tax_id), Sensitive()]
 Password = Annotated[str, Field(max_length=190), Check(check_unmasked), Sensitive()]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from finexio_mcp.errors import Problem
-from finexio_mcp.tools.codes import traces
+from finexio_mcp.shapes import is_object
 from finexio_mcp.tools.conditions import Needs, check_patch, on_replace, unmet
-from finexio_mcp.tools.contacts import Contact, contact_problems
+from finexio_mcp.tools.contacts import Contact, contact_problems, unreachable
 from finexio_mcp.tools.fields import (
     BankAccountNumber,
     Code,
@@ -36,8 +37,16 @@ from finexio_mcp.tools.fields import (
     Text200,
     Text1000,
 )
-from finexio_mcp.tools.risk import PAYEE, PAYEE_CHANGE, changes_any, explain_permission
+from finexio_mcp.tools.redirection import (
+    PAYEE,
+    PAYEE_ADDRESS,
+    PAYEE_CHANGE,
+    changes_any,
+    explain_permission,
+    may_have_blanked,
+)
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Lookup, Record, ToolSpec
+from finexio_mcp.tools.traces import by_code, explain_taken
 
 PaymentMethod = Literal["ACH", "Card", "Check", "Wire", "FinexioExpress"]
 DeliveryMethod = Literal["Mail", "Email", "Portal", "Phone"]
@@ -310,27 +319,43 @@ class PatchSupplier(SupplierFields):
     )
 
 
-def _tell(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What a change may do to the money, and what Finexio will make of it."""
-    notices = [PAYEE_CHANGE] if "id" in arguments and changes_any(PAYEE, arguments) else []
+NO_MAIL = "Finexio sends a card by Email, not by Mail."
+NOT_KEPT = "Finexio keeps no delivery_method for ACH, Wire and FinexioExpress."
+
+
+def _tell_of_create(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    return arguments, [*_of_delivery(arguments), *unreachable(arguments)]
+
+
+def _tell_of_replace(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    return arguments, [PAYEE_CHANGE, may_have_blanked("finexio_suppliers_partial_update"), *_of_delivery(arguments)]
+
+
+def _tell_of_patch(arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    risky = [PAYEE_CHANGE] if changes_any((*PAYEE, *PAYEE_ADDRESS), arguments) else []
+    if arguments.get("delivery_method") and not arguments.get("payment_method"):
+        mailed = f" {NO_MAIL}" if arguments["delivery_method"] == "Mail" else ""
+        return arguments, [*risky, f"{NOT_KEPT}{mailed} See `result` for what it has now."]
+    return arguments, [*risky, *_of_delivery(arguments)]
+
+
+def _of_delivery(arguments: dict[str, Any]) -> list[str]:
+    """What Finexio will make of a delivery that does not go with the method."""
     method, delivery = arguments.get("payment_method"), arguments.get("delivery_method")
-    if delivery and (method in NO_DELIVERY or not method):
-        notices.append("Finexio keeps no delivery_method for ACH, Wire and FinexioExpress.")
-    if delivery == "Mail" and method in ("Card", None):
-        notices.append("Finexio sends a card by Email, not by Mail.")
-    return arguments, notices
+    if method in NO_DELIVERY and (delivery or "id" in arguments):
+        return [NOT_KEPT]
+    return [NO_MAIL] if method == "Card" and delivery == "Mail" else []
 
 
-def _check_with_stored(rows: list[Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    return check_patch(TO_BE_TAKEN, rows, arguments)
+def _tell_lacking(answer: Any) -> str | None:
+    """A change may be good and the supplier still not payable."""
+    stored = answer if is_object(answer) else {}
+    lacking = [problem.field for problem in unmet(TO_BE_PAID, stored) if problem.field in stored]
+    method = stored.get("payment_method")
+    return f"As Finexio has it now, this supplier lacks for {method}: {', '.join(lacking)}." if lacking else None
 
 
-CREATED, CHANGED = traces(
-    "/counterparties/suppliers",
-    prefix="code",
-    # Finexio adds fields to contacts, and has the last word on the delivery.
-    unseen=("contacts", "delivery_method"),
-)
+CREATED, CHANGED = by_code("/counterparties/suppliers", prefix="code")
 
 # --- Tools -------------------------------------------------------------------------------------------------------
 
@@ -364,7 +389,9 @@ CREATE_SUPPLIER = ToolSpec(
     arguments=CreateSupplier,
     record=SUPPLIER,
     toolset="suppliers",
-    tidy=_tell,
+    tidy=_tell_of_create,
+    way_out=explain_taken("list_all_finexio_suppliers"),
+    notice=_tell_lacking,
     trace=CREATED,
     source="Finexio API v2, POST /counterparties/suppliers",
 )
@@ -385,8 +412,8 @@ REPLACE_SUPPLIER = ToolSpec(
     name="update_a_finexio_supplier_by_id",
     title="Replace a supplier",
     about=(
-        "Replace a supplier's whole record: what is left out may be blanked; finexio_suppliers_partial_update "
-        "changes single fields. Rules as for create. Contacts have their own tools. "
+        "Replace a supplier's whole record: what is left out, contacts too, may be blanked; "
+        "finexio_suppliers_partial_update changes single fields. Rules as for create. "
         "Bank details and payment_method decide who gets the money: verify by phone first."
     ),
     route="PUT /counterparties/suppliers/{id}/",
@@ -394,7 +421,8 @@ REPLACE_SUPPLIER = ToolSpec(
     arguments=ReplaceSupplier,
     record=SUPPLIER,
     toolset="suppliers",
-    tidy=_tell,
+    tidy=_tell_of_replace,
+    notice=_tell_lacking,
     way_out=explain_permission(PAYEE),
     trace=CHANGED,
     source="Finexio API v2, PUT /counterparties/suppliers/{id}/",
@@ -413,8 +441,9 @@ PATCH_SUPPLIER = ToolSpec(
     arguments=PatchSupplier,
     record=SUPPLIER,
     toolset="suppliers",
-    before=Lookup(route="GET /counterparties/suppliers/{id}/", resolve=_check_with_stored),
-    tidy=_tell,
+    before=Lookup(route="GET /counterparties/suppliers/{id}/", resolve=partial(check_patch, TO_BE_TAKEN)),
+    tidy=_tell_of_patch,
+    notice=_tell_lacking,
     way_out=explain_permission(PAYEE),
     trace=CHANGED,
     source="Finexio API v2, PATCH /counterparties/suppliers/{id}/",

@@ -1,32 +1,38 @@
-"""Traces of suppliers and buyers, which are found by the code that their owner chose for them."""
+"""What follows for suppliers and buyers from the code that was chosen for them: how to find, and who has it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any
 
+from finexio_mcp.errors import FinexioError, Rejected
 from finexio_mcp.tools.spec import Trace
 
 CODE = "external_reference_id"
 
 
-def traces(path: str, *, prefix: str, unseen: Collection[str]) -> tuple[Trace, Trace]:
+def by_code(path: str, *, prefix: str) -> tuple[Trace, Trace]:
     """How the creation and the change of such a record stand in the ledger.
 
     Args:
         path: Of the list; that of a record follows from it.
         prefix: What stands before the code in the ledger. A supplier and a buyer may have the same.
-        unseen: Fields that Finexio may show otherwise than they were sent.
     """
 
     def records(arguments: dict[str, Any]) -> tuple[str, ...]:
         """The same keys as for the deprecated view, which writes to the same records."""
         code = str(arguments.get(CODE, "")).upper()
-        keys = (arguments.get("id", "").casefold(), f"{prefix}:{code}" if code else "")
-        return tuple(f"counterparty:{key}" for key in keys if key)
+        id_ = arguments.get("id", "").casefold()
+        keys = (
+            f"counterparty:{id_}" if id_ else "",
+            f"counterparty:{prefix}:{code}" if code else "",
+            # A replace, which repeats the name, may blank the contacts.
+            f"contact-main:{id_}" if id_ and "name" in arguments else "",
+        )
+        return tuple(filter(None, keys))
 
     def expected(arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        return [{name: value for name, value in arguments.items() if name not in {"id", *unseen}}]
+        return [{name: value for name, value in arguments.items() if name != "id"}]
 
     created = Trace(
         records=records,
@@ -41,6 +47,17 @@ def traces(path: str, *, prefix: str, unseen: Collection[str]) -> tuple[Trace, T
         records=records, kept=lambda arguments: {"id": arguments["id"]}, look=f"GET {path}/{{id}}/", expected=expected
     )
     return created, changed
+
+
+def explain_taken(list_tool: str, code: str = CODE) -> Callable[[FinexioError, dict[str, Any]], str | None]:
+    """A way out for a refusal that names the code: most often somebody has it."""
+
+    def way_out(error: FinexioError, _arguments: dict[str, Any]) -> str | None:
+        if isinstance(error, Rejected) and any(problem.field == code for problem in error.problems):
+            return f"If the code is taken, {list_tool} with this {code} shows by whom."
+        return None
+
+    return way_out
 
 
 def _has_its_code(row: dict[str, Any], kept: dict[str, str]) -> bool:

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from finexio_mcp.arguments import check
 from finexio_mcp.errors import InvalidArguments
+from finexio_mcp.guards.digests import NO_DIGEST, digest_record
 from finexio_mcp.logs import JsonFormatter, TextFormatter
 from finexio_mcp.shapes import is_object
 from finexio_mcp.simulator import Fault, Simulator
 from finexio_mcp.tools import BY_NAME
 from finexio_mcp.tools.conditions import is_blank
-from finexio_mcp.tools.contacts import ONE_CONTACT
+from finexio_mcp.tools.contacts import NO_REFERENCE, ONE_CONTACT
 from finexio_mcp.tools.spec import Trace
 from tests.calls import Content, FakeClock, Reply, Upstream, ask, changes, connect_at, office, reply
 from tests.conftest import ERAS, Era, connect
@@ -272,6 +273,7 @@ GOOD: list[tuple[str, Any]] = [
     ("refund_bank_routing_number", OTHER_ROUTING),
     ("metadata", {"r" * 25: "w" * 100}),
     ("metadata", {"region": "West_coast"}),
+    ("metadata", {f"key-{number}": "word" for number in range(60)}),
     ("owners", [OWNER] * 10),
 ]
 
@@ -347,15 +349,26 @@ def test_what_no_owner_can_have_is_refused_by_its_place(tool: str, field: str, v
     assert list(refused(tool, second)) == [f"owners[1].{field}"]
 
 
-@pytest.mark.parametrize("field", ["ssn", "passport", "drivers_license_number"])
+@pytest.mark.parametrize("mask", ["****", "•••• 25"])
+@pytest.mark.parametrize("field", ["ssn", "passport", "drivers_license_number", "date_of_birth"])
 @every_write
-def test_a_mask_of_an_identity_number_is_not_taken_back(tool: str, field: str) -> None:
+def test_a_mask_of_what_belongs_to_a_person_is_not_taken_back(tool: str, field: str, mask: str) -> None:
     """Ours: to leave out the one field would lose what is stored, since owners are sent as a whole."""
-    problems = refused(tool, with_owner(tool, passport_country="CAN", **{field: "****"}))
+    problems = refused(tool, with_owner(tool, passport_country="CAN", **{field: mask}))
 
-    assert list(problems) == [f"owners[0].{field}"]
-    assert "mask" in problems[f"owners[0].{field}"]
-    assert f"use {PATCH} and leave out `owners`" in problems[f"owners[0].{field}"]
+    assert problems == {
+        f"owners[0].{field}": "holds a mask, not the real value; a partial update without `owners` keeps those that "
+        "Finexio has, and anything else needs the whole value"
+    }
+
+
+@pytest.mark.parametrize("birthday", ["23.07.1969", "1969-02-30", "1969"])
+@every_write
+def test_a_birthday_that_is_no_day_is_not_called_a_mask(tool: str, birthday: str) -> None:
+    """Ours: what is wrong decides what is said."""
+    (problem,) = refused(tool, with_owner(tool, date_of_birth=birthday)).values()
+
+    assert problem == "is no date of the calendar; write YYYY-MM-DD"
 
 
 @pytest.mark.parametrize("ssn", [SSN, SSN.replace("-", "")])
@@ -420,11 +433,15 @@ def test_a_buyer_that_sends_the_money_needs_no_account(tool: str, method: str) -
     assert accepted(tool, {**LEAST[tool], "funding_method": method, **DRAWDOWN})
 
 
-def test_a_replace_that_would_blank_the_account_names_the_way_to_keep_it() -> None:
+def test_a_replace_that_may_blank_the_account_names_the_way_to_keep_it() -> None:
     """Ours: a model that cannot know the stored number must not make one up."""
     problems = refused(REPLACE, {**LEAST[REPLACE], "funding_method": "ach_debit"})
 
-    assert all(PATCH in problem and "would blank it" in problem for problem in problems.values())
+    assert list(problems) == list(DRAWDOWN)
+    assert all(
+        problem.endswith(f"; a full replace may blank it, so to keep the stored one use {PATCH}")
+        for problem in problems.values()
+    )
     assert PATCH not in str(refused(CREATE, {**BUYER, "funding_method": "ach_debit"}))
 
 
@@ -487,6 +504,32 @@ def test_an_account_that_is_emptied_is_a_change_too() -> None:
     assert list(refused(PATCH, {"id": "b-1", "clear": "funding_method"})) == ["clear"]
 
 
+def test_a_replacement_says_what_it_decides_and_what_it_may_blank() -> None:
+    """Ours: it always names a funding method; whether it blanks what it leaves out, Finexio does not say."""
+    drawn, blanked = check(BY_NAME[REPLACE], LEAST[REPLACE]).notices
+
+    assert "from which account money is drawn" in drawn
+    assert blanked == (
+        f"A full replace may blank what it leaves out: look at `result`, and put back what is gone with {PATCH}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("contacts", "told"),
+    [
+        (None, False),
+        ([], False),
+        ([CONTACT], False),
+        ([{**CONTACT, "external_reference_id": None}], True),
+        ([{**CONTACT, "external_reference_id": ""}], True),
+        ([CONTACT, {"primary": False}], True),
+    ],
+)
+def test_a_new_buyer_is_told_of_contacts_that_nobody_can_change(contacts: Any, told: bool) -> None:
+    """Documented: a contact is changed by its reference alone. Ours: a new buyer redirects nothing, so that is all."""
+    assert check(BY_NAME[CREATE], {**EVERYTHING, "contacts": contacts}).notices == ((NO_REFERENCE,) if told else ())
+
+
 @both_eras
 async def test_a_permission_that_is_missing_is_explained(era: Era) -> None:
     """Documented for suppliers: some API users may not change bank numbers."""
@@ -499,7 +542,10 @@ async def test_a_permission_that_is_missing_is_explained(era: Era) -> None:
         city = await ask(client, PATCH, id="b-1", city="Nampa")
 
     assert denied["error"]["code"] == "permission_denied"
-    assert "drawdown_bank_account_number, drawdown_bank_routing_number needs a permission" in denied["error"]["message"]
+    assert (
+        "Changing drawdown_bank_account_number, drawdown_bank_routing_number may need a permission that Finexio grants "
+        "to an API user; ask Finexio for it." in denied["error"]["message"]
+    )
     assert city["status"] == "confirmed"
 
 
@@ -1029,11 +1075,14 @@ def test_a_created_buyer_is_found_by_its_reference(row: Arguments, meant: bool) 
     assert trace.is_it(row, trace.kept(BUYER)) is meant
 
 
-def test_contacts_are_not_compared_and_owners_are() -> None:
-    """Ours: Finexio adds fields to contacts. Owners leave no digest, so what holds them is never taken for shown."""
+def test_contacts_and_owners_leave_only_the_word_that_they_were_sent() -> None:
+    """Ours: Finexio adds fields to contacts, and owners are people; what holds them is never taken for shown."""
     sent = {**BUYER, "contacts": [CONTACT], "owners": [OWNER]}
 
-    assert trace_of(CREATE).expected(sent) == [{**BUYER, "owners": [OWNER]}]
+    (row,) = trace_of(CREATE).expected(sent)
+    digests = digest_record(bytes(32), row)
+    assert row == sent
+    assert {name for name, digest in digests.items() if digest == NO_DIGEST} == {"contacts", "owners"}
     assert trace_of(PATCH).expected({"id": "b-1", "owners": [OWNER]}) == [{"owners": [OWNER]}]
     assert trace_of(PATCH).kept({"id": "b-1", "owners": [OWNER]}) == {"id": "b-1"}
 
@@ -1043,7 +1092,8 @@ def test_a_buyers_contact_is_linked_by_its_reference_and_the_main_place() -> Non
     added = trace_of(ADD_CONTACTS).records({"buyer_id": "B-1", "contacts": [CONTACT]})
 
     assert added == ("contact:b-1:S7-CFO", "contact-main:b-1")
-    assert trace_of(DELETE_CONTACT).records({"buyer_id": "b-1", "id": "S7-CFO"}) == added[:1]
+    assert trace_of(DELETE_CONTACT).records({"buyer_id": "b-1", "id": "S7-CFO"}) == added
+    assert trace_of(ADD_CONTACTS).records({"buyer_id": "b-1", "contacts": [{**CONTACT, "primary": False}]}) == added[:1]
     assert trace_of(CHANGE_CONTACT).kept({"buyer_id": "b-1", "id": "S7-CFO", "primary": True}) == {
         "buyer_id": "b-1",
         "id": "S7-CFO",

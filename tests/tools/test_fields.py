@@ -88,7 +88,7 @@ def test_a_good_value_is_handed_on_as_it_is(kind: str, value: Any) -> None:
         ("routing", "", "digits only"),
         ("routing", "0021", "four characters or fewer"),
         ("routing", "02100002", "nine digits"),
-        ("routing", "0210000210", "at most 9"),
+        ("routing", "0210000210", "nine digits"),
         ("routing", "021000022", "typing error"),
         ("routing", "000000000", "typing error"),
         ("routing", "02100-021", "digits only"),

@@ -10,8 +10,11 @@ import pytest
 
 from finexio_mcp.api.requests import build_get
 from finexio_mcp.arguments import check
+from finexio_mcp.errors import FinexioError, PermissionDenied, Problem, Rejected
+from finexio_mcp.guards.digests import NO_DIGEST, Match, compare, digest_record
 from finexio_mcp.tools import BY_NAME, TOOLS
 from finexio_mcp.tools.spec import PLACEHOLDER, Effect, ToolSpec, Trace
+from finexio_mcp.tools.traces import explain_taken
 from tests.contract import samples
 from tests.tools.samples import LEAST, PAYEE, PAYER, SUPPLIER, WEBHOOK, Arguments
 
@@ -217,7 +220,7 @@ def test_a_contact_that_gets_another_reference_is_linked_by_both(owner: str, too
     _, change, _ = tools
     renamed = {owner: "s-1", "id": "HP-AR", "primary": False, "external_reference_id": "HP-NEW"}
 
-    assert set(records(change, renamed)) == {"contact:s-1:HP-AR", "contact:s-1:HP-NEW"}
+    assert set(records(change, renamed)) == {"contact:s-1:HP-AR", "contact:s-1:HP-NEW", "contact-main:s-1"}
     assert kept(change, renamed) == {owner: "s-1", "id": "HP-AR", "external_reference_id": "HP-NEW"}
     for reference in ("HP-AR", "HP-NEW"):
         assert is_it(change, {"external_reference_id": reference}, renamed)
@@ -226,15 +229,18 @@ def test_a_contact_that_gets_another_reference_is_linked_by_both(owner: str, too
 @of_each_owner
 def test_a_new_main_contact_is_a_change_of_the_former_one_too(owner: str, tools: Tools) -> None:
     """Documented: one primary per owner. Rae, then Ines, then Rae again is no repetition."""
-    add, change, _ = tools
+    add, change, delete = tools
     rae = records(change, {owner: "s-1", "id": "HP-AR", "primary": True})
     ines = records(add, {owner: "s-1", "primary": True, "name": "Ines"})
     other = records(add, {owner: "s-2", "primary": True, "name": "Ines"})
-    plain = records(change, {owner: "s-1", "id": "HP-AR", "primary": False})
+    plain = records(add, {owner: "s-1", "external_reference_id": "HP-AR", "primary": False})
 
     assert set(rae) & set(ines)
     assert not set(ines) & set(other)
     assert not set(ines) & set(plain)
+    # One that is there may be the main one, whatever it is to become.
+    assert set(ines) & set(records(change, {owner: "s-1", "id": "HP-AR", "primary": False}))
+    assert set(ines) & set(records(delete, {owner: "s-1", "id": "HP-AR"}))
 
 
 @of_each_owner
@@ -310,21 +316,145 @@ def test_a_change_is_looked_for_where_it_was_made(tool: str, look: str) -> None:
     assert trace_of(tool).look == look
 
 
-def test_a_supplier_is_expected_without_its_contacts_and_its_delivery() -> None:
-    """Documented: Finexio has the last word on the delivery method, and adds fields to contacts."""
-    created = {**PAYEE, "delivery_method": "Mail", "remit_email": "a@b.example", "contacts": [{"primary": True}]}
+def test_all_of_a_record_is_expected_but_its_id() -> None:
+    """Ours: what cannot be compared is kept too, so that a change of it alone is never taken for seen."""
+    supplier = {**PAYEE, "delivery_method": "Mail", "remit_email": "a@b.example", "contacts": [{"primary": True}]}
+    buyer = {**PAYER, "contacts": [{"primary": True}]}
 
-    assert expected(CREATE_SUPPLIER, created) == [
-        {name: value for name, value in created.items() if name not in {"contacts", "delivery_method"}}
-    ]
+    assert expected(CREATE_SUPPLIER, supplier) == [supplier]
+    assert expected(CREATE_BUYER, buyer) == [buyer]
     assert expected(PATCH_SUPPLIER, {"id": "s-1", "delivery_method": "Phone", "payment_terms": 5}) == [
-        {"payment_terms": 5}
+        {"delivery_method": "Phone", "payment_terms": 5}
     ]
 
 
-def test_a_buyer_is_expected_without_its_contacts() -> None:
-    """Documented: Finexio adds fields to them."""
-    assert expected(CREATE_BUYER, {**PAYER, "contacts": [{"primary": True}]}) == [PAYER]
+KEY = bytes(32)
+WITH_CONTACTS = {**PAYEE, "contacts": [{"primary": True, "name": "Rae Lund"}]}
+
+
+@pytest.mark.parametrize(
+    ("shown", "verdict"),
+    [
+        ({}, Match.SAME),
+        ({"delivery_method": None}, Match.SAME),
+        ({"contacts": [{"id": "k-1"}]}, Match.SAME),
+        ({"contacts": []}, Match.SAME),
+        ({"payment_method": "ACH"}, Match.OTHER),
+        ({"external_reference_id": "QUAY-78"}, Match.DIFFERENT),
+        ({"external_reference_id": "quay-77"}, Match.DIFFERENT),
+    ],
+)
+def test_a_created_supplier_is_known_by_its_code_whatever_finexio_makes_of_the_rest(
+    shown: Arguments, verdict: Match
+) -> None:
+    """Documented: Finexio has the last word on the delivery method, and adds fields to contacts."""
+    trace = trace_of(CREATE_SUPPLIER)
+    (row,) = expected(CREATE_SUPPLIER, WITH_CONTACTS)
+    digests = digest_record(KEY, row)
+
+    assert digests["contacts"] == NO_DIGEST
+    assert compare(KEY, digests, {**row, **shown}, created_by=trace.created_by) is verdict
+
+
+@pytest.mark.parametrize(
+    ("shown", "verdict"),
+    [
+        ({"delivery_method": "Phone", "payment_terms": 5}, Match.SAME),
+        ({"delivery_method": "Email", "payment_terms": 5}, Match.UNKNOWN),
+        ({"delivery_method": None, "payment_terms": 5}, Match.UNKNOWN),
+        ({"delivery_method": "Phone", "payment_terms": 6}, Match.DIFFERENT),
+        ({"delivery_method": "Email", "payment_terms": 6}, Match.DIFFERENT),
+    ],
+)
+def test_a_change_with_another_delivery_than_was_sent_stays_open(shown: Arguments, verdict: Match) -> None:
+    """Ours: Finexio may have settled it, or the change never came."""
+    (row,) = expected(PATCH_SUPPLIER, {"id": "s-1", "delivery_method": "Phone", "payment_terms": 5})
+
+    assert compare(KEY, digest_record(KEY, row), shown) is verdict
+
+
+@pytest.mark.parametrize("tool", ["list_all_finexio_suppliers", "list_all_finexio_buyers"])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Rejected("no", problems=[Problem("external_reference_id", "must be unique")]), True),
+        (Rejected("no", problems=[Problem("name", "x"), Problem("external_reference_id", "y")]), True),
+        (Rejected("no", problems=[Problem("name", "must be unique")]), False),
+        (Rejected("no", problems=[Problem("", "external_reference_id")]), False),
+        (Rejected("no"), False),
+        (PermissionDenied("no", problems=[Problem("external_reference_id", "unique")]), False),
+    ],
+    ids=["code", "code too", "name", "no field", "nothing", "permission"],
+)
+def test_a_refusal_that_names_the_code_points_to_the_list(error: FinexioError, told: bool, tool: str) -> None:
+    """Ours: the list shows who has it, and the code itself is not repeated."""
+    way_out = explain_taken(tool)(error, {"external_reference_id": "QUAY-77"})
+
+    sentence = f"If the code is taken, {tool} with this external_reference_id shows by whom."
+    assert way_out == (sentence if told else None)
+
+
+@pytest.mark.parametrize(
+    ("create", "list_tool"),
+    [
+        (CREATE, "list_all_finexio_counterparties"),
+        (CREATE_SUPPLIER, "list_all_finexio_suppliers"),
+        (CREATE_BUYER, "list_all_finexio_buyers"),
+    ],
+)
+def test_each_creation_points_to_the_list_of_its_kind(create: str, list_tool: str) -> None:
+    """Ours: a supplier's code says nothing of a buyer's; in the deprecated view it has another name."""
+    code = "internal_id" if create == CREATE else "external_reference_id"
+    explain, error = BY_NAME[create].way_out, Rejected("no", problems=[Problem(code, "unique")])
+
+    assert explain is not None
+    assert explain(error, {}) == f"If the code is taken, {list_tool} with this {code} shows by whom."
+    assert code in BY_NAME[list_tool].arguments.model_fields
+
+
+# The main contact of the deprecated view -------------------------------------
+
+MAIN = "contact-main:c-1"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"primary_contact_name": "Ines"},
+        {"primary_contact_email": "ines@quayside.example"},
+        {"primary_contact_phone": "251-555-0142"},
+        {"clear": ["primary_contact_phone"]},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_the_deprecated_view_changes_the_main_contact(fields: Arguments) -> None:
+    """Documented: it shows that contact beside the supplier, and writes it there."""
+    assert records(PATCH, {"id": "C-1", **fields}) == ("counterparty:c-1", MAIN)
+    assert MAIN in records(CHANGE_CONTACT, {"supplier_id": "C-1", "id": "HP-AR", "primary": True})
+
+
+def test_a_patch_of_something_else_leaves_the_main_contact_alone_and_a_replacement_never_does() -> None:
+    """Documented: a replacement blanks what it leaves out."""
+    assert records(PATCH, {"id": "c-1", "city": "Mobile"}) == ("counterparty:c-1",)
+    assert MAIN in records(REPLACE, {**SUPPLIER, "id": "C-1"})
+    assert MAIN in records(REPLACE, {**SUPPLIER, "id": "c-1", "primary_contact_name": "Ines"})
+    assert records(CREATE, {**SUPPLIER, "primary_contact_name": "Ines"}) == ("counterparty:code:QUAY-77",)
+
+
+@pytest.mark.parametrize(
+    ("replace", "patch", "create", "least"),
+    [
+        (REPLACE_SUPPLIER, PATCH_SUPPLIER, CREATE_SUPPLIER, PAYEE),
+        (REPLACE_BUYER, PATCH_BUYER, CREATE_BUYER, PAYER),
+    ],
+)
+def test_a_replacement_by_the_newer_view_may_blank_the_main_contact_too(
+    replace: str, patch: str, create: str, least: Arguments
+) -> None:
+    """Ours: whether it does is not documented; a partial update and a new record leave it alone."""
+    assert MAIN in records(replace, {**least, "id": "C-1"})
+    assert MAIN not in records(patch, {"id": "C-1", "external_reference_id": "ONE"})
+    assert len(records(create, least)) == 1
 
 
 # Codes, ids, references ------------------------------------------------------
