@@ -27,7 +27,7 @@ from finexio_mcp.tools.spec import Listing, ToolSpec, Trace
 
 Row = dict[str, Any]
 OwnersOf = Callable[[Collection[str]], Awaitable[Mapping[str, int]]]
-HasRival = Callable[[Submission], Awaitable[bool]]
+HasRival = Callable[[Submission, Sequence[str]], Awaitable[bool]]
 
 WINDOW = timedelta(hours=26)
 """How long before it left something of ours can seem to have been created: Finexio's times have no zone."""
@@ -188,7 +188,7 @@ class ReadBack:
     # Changes of master data --------------------------------------------------------
 
     async def _look_for_change(self, row: Submission, change: ChangeFacts, trace: Trace, until: float) -> Finding:
-        rival = bool(trace.created_by) and await self._has_rival(row)
+        rival = bool(trace.created_by) and await self._has_rival(row, trace.created_by)
         shown = _Shown(change, trace, self._key, _searched_since(row), rival)
         tool = LOOKS[trace.look]
         names = [*tool.path_names, *trace.query]

@@ -100,7 +100,7 @@ class Ledger:
     async def owners_of(self, ids: Collection[str]) -> Mapping[str, int]:
         return {finexio_id: self.owners[finexio_id] for finexio_id in ids if finexio_id in self.owners}
 
-    async def has_rival(self, _row: Submission) -> bool:
+    async def has_rival(self, _row: Submission, _created_by: Sequence[str]) -> bool:
         return self.rival
 
 

@@ -96,9 +96,9 @@ class Book:
         """Which submission a Finexio id belongs to, where one is known."""
         return await self._run(lambda store: store.owners_of(finexio_ids))
 
-    async def has_rival(self, row: Submission) -> bool:
-        """Whether another change may have made or changed what this one created."""
-        return await self._run(lambda store: store.has_rival(row))
+    async def has_rival(self, row: Submission, created_by: Sequence[str]) -> bool:
+        """Whether another change may have made what this one was to create."""
+        return await self._run(lambda store: store.has_rival(row, created_by))
 
     async def next_due_ms(self) -> int | None:
         """When something that is open asks for attention."""

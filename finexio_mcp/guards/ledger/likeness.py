@@ -30,6 +30,21 @@ def record_keys(row: Submission) -> frozenset[str]:
     return frozenset((*records, *made))
 
 
+def contests(other: Submission, row: Submission, created_by: Sequence[str]) -> bool:
+    """Whether another change may have made what a row was to create: a record that it touches too, under the same key.
+
+    Where one of them says nothing of a field of the key, it may be the same.
+    """
+    ours, theirs = row.change, other.change
+    if ours is None or theirs is None or not {*ours.records} & {*theirs.records}:
+        return False
+    return any(
+        all(name not in one or name not in another or one[name] == another[name] for name in created_by)
+        for one in ours.digests
+        for another in theirs.digests
+    )
+
+
 def grouped(wanted: Sequence[Wanted], key: Callable[[InvoiceFacts], str | None]) -> dict[str, list[int]]:
     """Positions by a key that near-duplicates share."""
     groups: dict[str, list[int]] = {}

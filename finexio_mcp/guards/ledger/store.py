@@ -455,16 +455,20 @@ class Store:
         with self._reading() as connection:
             return {finexio_id: id_ for finexio_id, id_ in connection.execute(query) if finexio_id is not None}
 
-    def has_rival(self, row: Submission) -> bool:
-        """Whether another change that reached Finexio, or may have, touched a record of the same keys."""
-        keys = frozenset(row.change.records if row.change is not None else ())
-        if not keys:
+    def has_rival(self, row: Submission, created_by: Sequence[str]) -> bool:
+        """Whether another change that reached Finexio, or may have, made what this one was to create.
+
+        Args:
+            row: A change.
+            created_by: The fields by which its record is known.
+        """
+        if row.change is None or not row.change.records:
             return False
-        named = or_(*(_S.change.contains(json.dumps(key), autoescape=True) for key in sorted(keys)))
+        named = or_(*(_S.change.contains(json.dumps(key), autoescape=True) for key in row.change.records))
         query = self._select().where(named, _S.id != row.id, _S.state.not_in([State.ABSENT, State.REJECTED]))
         with self._reading() as connection:
             others = _submissions(connection, query)
-        return any(other.change is not None and keys & {*other.change.records} for other in others)
+        return any(likeness.contests(other, row, created_by) for other in others)
 
     def find(
         self,
