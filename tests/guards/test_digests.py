@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finexio_mcp.guards.digests import NO_DIGEST, TAIL, Match, compare, digest_record, identity_of_change
-from finexio_mcp.guards.names import sensitive
+from finexio_mcp.guards.names import NEVER_SHOWN, kind_of, sensitive
 
 at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """How long an example takes says more of the machine than of us."""
@@ -23,13 +23,15 @@ ACCOUNT = "000123456789"
 CODE = ("internal_id",)
 REFERENCE = ("external_reference_id",)
 
+plain_names = st.text(max_size=5).filter(lambda name: kind_of(name) not in NEVER_SHOWN)
+"""A map with such a key leaves no digest, which has tests of its own."""
 values = st.one_of(
     st.text(max_size=30),
     st.integers(-(10**12), 10**12),
     st.floats(allow_nan=False, allow_infinity=False, width=32),
     st.booleans(),
     st.none(),
-    st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+    st.dictionaries(plain_names, st.text(max_size=5), max_size=3),
     st.lists(st.text(max_size=5), max_size=3),
 )
 records = st.dictionaries(st.sampled_from(["name", "city", "notes", "tax_id", "payment_terms", "metadata"]), values)
