@@ -57,6 +57,7 @@ class Arguments(BaseModel):
         frozen=True,
         use_attribute_docstrings=True,
         hide_input_in_errors=True,
+        defer_build=True,
     )
 
     clearable: ClassVar[tuple[str, ...]] = ()
