@@ -31,7 +31,7 @@ from finexio_mcp.tools.fields import (
 )
 from finexio_mcp.tools.redirection import PAYEE, PAYEE_CHANGE, changes_any, explain_permission
 from finexio_mcp.tools.spec import Arguments, Effect, Listing, Local, Record, ToolSpec, Trace
-from finexio_mcp.tools.traces import explain_taken
+from finexio_mcp.tools.traces import explain_taken, keys_of
 
 PaymentMethod = Literal["ACH", "Card", "PrintedCheck", "Wire"]
 VendorCode = Annotated[Text100, Field(min_length=1), Check(str.strip), Filled]
@@ -248,15 +248,9 @@ def _warn_of_redirection(arguments: dict[str, Any]) -> tuple[dict[str, Any], lis
 
 def _records(arguments: dict[str, Any]) -> tuple[str, ...]:
     """The record, the vendor code that no other may have, and the place of the main contact, which is shown here."""
-    id_, code = arguments.get("id", "").casefold(), arguments.get("internal_id", "")
     # A replace blanks the contact that it does not name.
     contact = "type" in arguments or any(name.startswith("primary_contact_") for name in arguments)
-    keys = (
-        f"counterparty:{id_}" if id_ else "",
-        f"counterparty:code:{_stored_code(code)}" if code else "",
-        f"contact-main:{id_}" if id_ and contact else "",
-    )
-    return tuple(filter(None, keys))
+    return keys_of(arguments, arguments.get("internal_id", ""), prefix="code", main_contact=contact)
 
 
 def _stored_code(code: str) -> str:

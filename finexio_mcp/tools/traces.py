@@ -11,6 +11,24 @@ from finexio_mcp.tools.spec import Trace
 CODE = "external_reference_id"
 
 
+def keys_of(arguments: dict[str, Any], code: str, *, prefix: str, main_contact: bool) -> tuple[str, ...]:
+    """Under what a supplier or buyer stands in the ledger, the same in both views, which write to the same records.
+
+    Args:
+        arguments: Those of the tool; a new record has no id.
+        code: What was chosen for it; Finexio knows it in capitals.
+        prefix: What stands before the code.
+        main_contact: Whether the main contact may be touched too.
+    """
+    id_ = arguments.get("id", "").casefold()
+    keys = (
+        f"counterparty:{id_}" if id_ else "",
+        f"counterparty:{prefix}:{code.upper()}" if code else "",
+        f"contact-main:{id_}" if id_ and main_contact else "",
+    )
+    return tuple(filter(None, keys))
+
+
 def by_code(path: str, *, prefix: str) -> tuple[Trace, Trace]:
     """How the creation and the change of such a record stand in the ledger.
 
@@ -20,16 +38,8 @@ def by_code(path: str, *, prefix: str) -> tuple[Trace, Trace]:
     """
 
     def records(arguments: dict[str, Any]) -> tuple[str, ...]:
-        """The same keys as for the deprecated view, which writes to the same records."""
-        code = str(arguments.get(CODE, "")).upper()
-        id_ = arguments.get("id", "").casefold()
-        keys = (
-            f"counterparty:{id_}" if id_ else "",
-            f"counterparty:{prefix}:{code}" if code else "",
-            # A replace, which repeats the name, may blank the contacts.
-            f"contact-main:{id_}" if id_ and "name" in arguments else "",
-        )
-        return tuple(filter(None, keys))
+        # A replace, which repeats the name, may blank the contacts.
+        return keys_of(arguments, arguments.get(CODE, ""), prefix=prefix, main_contact="name" in arguments)
 
     def expected(arguments: dict[str, Any]) -> list[dict[str, Any]]:
         return [{name: value for name, value in arguments.items() if name != "id"}]
