@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from finexio_mcp.settings import NAMES, Settings
+from finexio_mcp.settings import NAMES, OVER_HTTP, Settings
 
 PROGRAM = "finexio-mcp"
 KEY = "finexio"
@@ -113,7 +113,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
     chosen = {
         NAMES[field]: _as_text(value)
         for field in Settings.model_fields
-        if field in settings.model_fields_set and _may_be_shown(field, value := getattr(settings, field))
+        if field in settings.model_fields_set - OVER_HTTP and _may_be_shown(field, value := getattr(settings, field))
     }
     needs_account = settings.environment != "simulator" or settings.username is not None
     return {**(SANDBOX if needs_account else {}), "FINEXIO_ENVIRONMENT": settings.environment, **chosen}

@@ -14,6 +14,7 @@ from finexio_mcp.api.client import FinexioClient
 from finexio_mcp.api.requests import build
 from finexio_mcp.arguments import Checked, check
 from finexio_mcp.batch import rows_of_failure
+from finexio_mcp.callers import OPERATOR, Caller
 from finexio_mcp.catalog import Listed, require
 from finexio_mcp.clock import Clock
 from finexio_mcp.cursor import PAGE_SIZE, CursorError, Place, decode, encode, same_filters
@@ -23,18 +24,17 @@ from finexio_mcp.errors import (
     Internal,
     InvalidCursor,
     NotFound,
-    Unreadable,
     WriteStatus,
 )
+from finexio_mcp.finding.finder import Finder
 from finexio_mcp.guards.ledger.book import Book
 from finexio_mcp.guards.masking import Mask
 from finexio_mcp.guards.policy import enforce
 from finexio_mcp.logs import log_fault
 from finexio_mcp.paging import Page, PageGone, Slice, entry_key, read, read_array, row_key
-from finexio_mcp.records import rows_of, single
+from finexio_mcp.records import found_in, other_id, rows_of
 from finexio_mcp.settings import Settings
 from finexio_mcp.settling import Settler
-from finexio_mcp.shapes import is_object
 from finexio_mcp.tools import BY_NAME
 from finexio_mcp.tools.spec import Effect, Listing, ToolSpec
 from finexio_mcp.writes import Writes
@@ -68,6 +68,7 @@ class Dispatcher:
         self._client = client
         self._book = book
         self._outlet = Outlet(Mask(settings.unmask), settings.result_chars, lambda: client.secrets)
+        self._finder = Finder(client, self._outlet, settings.api_url)
         self._settler = Settler(settings, client, book, clock=clock, tasks=tasks)
         self._writes = Writes(
             settings, client, book, self._settler, self._outlet, clock=clock, tasks=tasks, patient=patient
@@ -81,13 +82,13 @@ class Dispatcher:
         """Wait until no write is on its way."""
         await self._writes.drain()
 
-    async def run(self, listed: Listed, raw: Mapping[str, Any] | None) -> Envelope:
+    async def run(self, listed: Listed, raw: Mapping[str, Any] | None, *, caller: Caller = OPERATOR) -> Envelope:
         """Run one call. Whatever goes wrong comes back as an envelope; nothing is raised."""
         tool = BY_NAME[listed.entry["name"]]
         started = time.monotonic()
         op_id = None if tool.effect is Effect.READ else new_op_id()
         try:
-            require(listed, self._settings)
+            require(listed, self._settings, caller)
             checked = check(tool, raw)
             enforce(tool, checked.wire, self._settings)
         except FinexioError as error:
@@ -96,7 +97,7 @@ class Dispatcher:
             envelope = self._fail(tool, _internal(error), raw, op_id)
         else:
             envelope = await self._run_checked(tool, checked, op_id)
-        _log(tool, envelope, op_id, time.monotonic() - started)
+        _log(tool, envelope, op_id, caller, time.monotonic() - started)
         return envelope
 
     async def _run_checked(self, tool: ToolSpec, checked: Checked, op_id: str | None) -> Envelope:
@@ -105,6 +106,8 @@ class Dispatcher:
                 return await self._writes.run(tool, checked, op_id)
             if tool.own:
                 return await self._own(tool, checked)
+            if tool.gathers:
+                return await self._finder.run(tool, checked.wire)
             if tool.listing is not None:
                 return await self._list(tool, checked)
             return await self._get(tool, checked)
@@ -124,15 +127,13 @@ class Dispatcher:
     async def _get(self, tool: ToolSpec, checked: Checked) -> Envelope:
         until = self._client.deadline(tool.deadline_seconds)
         answer = await self._client.read(build(tool, checked.wire), until=until)
-        record = tool.to_record(answer, checked.wire) if tool.to_record else single(answer)
-        if record is None or (is_object(record) and not any(record.get(key) for key in tool.record.keys)):
-            raise Unreadable("Finexio's answer holds no record; nothing changed.")
+        record = found_in(tool, answer, checked.wire)
         return self._outlet.record(
             tool.record,
             record,
             arguments=checked.wire,
             fields=checked.local.get("fields"),
-            notices=[*checked.notices, *_other_id(tool, record, checked.wire)],
+            notices=[*checked.notices, *other_id(tool, record, checked.wire)],
         )
 
     async def _list(self, tool: ToolSpec, checked: Checked) -> Envelope:
@@ -199,14 +200,6 @@ class Dispatcher:
         return rows_of(tool, answer)
 
 
-def _other_id(tool: ToolSpec, record: Any, arguments: dict[str, Any]) -> list[str]:
-    """Old keys may lead to records with new ids, so this is no failure; it must not pass unseen either."""
-    comparable = is_object(record) and tool.record.keys == ("id",)
-    found, asked = record.get("id") if comparable else None, arguments.get("id")
-    same = not found or not asked or str(found).casefold() == str(asked).casefold()
-    return [] if same else ["Finexio answered with a record of another id than the one asked for."]
-
-
 def _resume(tool: ToolSpec, checked: Checked) -> tuple[Checked, Place]:
     """Where to read on. What a cursor carries passes the same checks as what is typed."""
     text = checked.local.get("next_cursor")
@@ -257,16 +250,24 @@ def _internal(error: Exception) -> FinexioError:
     return Internal("Something went wrong in this server; nothing was sent. The operator finds the cause in the log.")
 
 
-def _log(tool: ToolSpec, envelope: Envelope, op_id: str | None, seconds: float) -> None:
+def _log(tool: ToolSpec, envelope: Envelope, op_id: str | None, caller: Caller, seconds: float) -> None:
     status: WriteStatus | str = envelope.content.get("status", "ok")
     outcome = envelope.content["error"]["code"] if "error" in envelope.content else status
     # A repeated call is answered for the one that the ledger knows.
     op_id = envelope.content.get("op_id", op_id)
+    name = None if caller is OPERATOR else caller.name
     logger.info(
-        "%s %s%s %.0f ms",
+        "%s %s%s %.0f ms%s",
         tool.name,
         outcome,
         f" {op_id}" if op_id else "",
         seconds * 1000,
-        extra={"tool": tool.name, "outcome": outcome, "op_id": op_id, "duration_ms": round(seconds * 1000)},
+        f" for {name}" if name else "",
+        extra={
+            "tool": tool.name,
+            "outcome": outcome,
+            "op_id": op_id,
+            "duration_ms": round(seconds * 1000),
+            "caller": name,
+        },
     )

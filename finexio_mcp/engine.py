@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 import anyio.to_thread
 
+from finexio_mcp.callers import OPERATOR, Caller
 from finexio_mcp.catalog import Listed
 from finexio_mcp.clock import Clock
-from finexio_mcp.errors import Unavailable
+from finexio_mcp.errors import Overloaded, Unavailable
+from finexio_mcp.gate import Gate
 from finexio_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Engine:
         patient: bool = False,
     ) -> None:
         self._settings, self._transport, self._clock, self._patient = settings, transport, clock, patient
+        self._gate = Gate(settings.calls_at_once)
         self._stack = contextlib.AsyncExitStack()
         self._lock = anyio.Lock()
         self._tasks: TaskGroup | None = None
@@ -97,32 +100,45 @@ class Engine:
             if not self._settings.embedded:
                 await (await self._build()).recover()
 
-    async def run(self, listed: Listed, arguments: dict[str, Any] | None) -> Envelope:
+    @property
+    def draining(self) -> bool:
+        """Whether this server is on its way out, and takes no more calls."""
+        return self._draining
+
+    async def run(self, listed: Listed, arguments: dict[str, Any] | None, *, caller: Caller = OPERATOR) -> Envelope:
         """Run one call. What keeps it from running is answered too."""
         if self._draining:
-            return self._not_run(listed, arguments, LEAVING)
+            return self._not_run(listed, arguments, Unavailable(LEAVING))
         writes = listed.access != "read"
         self._writes += writes
         try:
-            try:
-                dispatcher = self._dispatcher or await self._build()
-            except Exception as error:
-                where = "".join(traceback.format_tb(error.__traceback__))
-                logger.error("not ready: %s\n%s", type(error).__name__, where)
-                return self._not_run(listed, arguments, NOT_READY)
-            return await dispatcher.run(listed, arguments)
+            async with self._gate.turn(caller.key):
+                return await self._run(listed, arguments, caller)
+        except Overloaded as error:
+            return self._not_run(listed, arguments, error)
         finally:
             self._writes -= writes
             if self._draining and not self._writes:
                 self._idle.set()
 
-    def _not_run(self, listed: Listed, arguments: dict[str, Any] | None, message: str) -> Envelope:
+    async def _run(self, listed: Listed, arguments: dict[str, Any] | None, caller: Caller) -> Envelope:
+        if self._draining:
+            return self._not_run(listed, arguments, Unavailable(LEAVING))
+        try:
+            dispatcher = self._dispatcher or await self._build()
+        except Exception as error:
+            where = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("not ready: %s\n%s", type(error).__name__, where)
+            return self._not_run(listed, arguments, Unavailable(NOT_READY))
+        return await dispatcher.run(listed, arguments, caller=caller)
+
+    def _not_run(self, listed: Listed, arguments: dict[str, Any] | None, error: Unavailable) -> Envelope:
         """The answer to a call that never began."""
         from finexio_mcp.batch import rows_of_failure
         from finexio_mcp.envelope import Outlet, Written, new_op_id
         from finexio_mcp.guards.masking import Mask
 
-        error, name = Unavailable(message), listed.entry["name"]
+        name = listed.entry["name"]
         outlet = Outlet(Mask(self._settings.unmask), self._settings.result_chars)
         if listed.access == "read":
             logger.info("%s %s", name, error.code, extra={"tool": name, "outcome": error.code})

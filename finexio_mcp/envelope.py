@@ -29,12 +29,16 @@ SHORTENED = "This answer was cut to fit: {rows} of {of} rows. next_cursor goes o
 SHORTENED_FOR_GOOD = "This answer was cut to fit: {rows} of {of} rows. The others cannot be shown."
 CUT = "Cut to fit: {names}. Ask for them one by one with `fields`."
 CUT_ROWS = "Cut from every row to fit: {names}. See list_all_finexio_invoices."
+CUT_LINES = "Notice: cut to fit, only the beginning is shown: {names}."
 LEFT_OUT = "{count} rows are left out to fit; those without a status share the call's."
 NO_SUCH_FIELD = "No record here has the field {name}{hint}"
 
 
 Cursors = Callable[[int], tuple[str | None, str | None]]
 """From the number of rows served to the next and the previous cursor."""
+
+FRAME = frozenset({"status", "op_id", "next_cursor", "prev_cursor", "result_count", "total_count", "notices", "error"})
+"""What stands in an answer in our words; everything else may be Finexio's."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,35 @@ class Outlet:
         notices = [*notices, *([CUT_ROWS.format(names=_few(cut))] if cut else [])]
         return self._seal({"status": written.status, "op_id": written.op_id, "result": shown, **_noticed(notices)})
 
+    def seen(self, records: Sequence[tuple[Record, Any]], *, arguments: dict[str, Any]) -> list[Any]:
+        """What may be seen of several records, for an answer that is made of them."""
+        secrets = self._mask.learn([answer for _, answer in records], arguments)
+        return [self._mask.apply(_show(record, answer, ()), secrets) for record, answer in records]
+
+    def results(self, rows: Sequence[dict[str, str]], note: Callable[[int], dict[str, str] | None]) -> Envelope:
+        """As many results as fit, made of what was `seen`.
+
+        Args:
+            rows: All of them, the best first.
+            note: From the number that is shown to a last one, which says what is missing, if anything is.
+        """
+        count = len(rows)
+        while True:
+            last = note(count)
+            envelope = self._seal({"results": [*rows[:count], *([last] if last else [])]})
+            if not count or len(envelope.text) <= self._max_chars:
+                return envelope
+            count -= 1
+
+    def document(self, head: dict[str, str], lines: dict[str, list[str]], metadata: dict[str, str]) -> Envelope:
+        """One record as text, made of what was `seen`; where it is too long, its longest fields lose their end."""
+        room = self._max_chars - len(_dump({**head, "metadata": metadata})) - ROOM_FOR_FRAME
+        kept, cut = _fit_lines(lines, room)
+        text = [line for name in lines for line in kept[name]]
+        if cut:
+            text.append(CUT_LINES.format(names=_few(cut)))
+        return self._seal({**head, "text": "\n".join(text), "metadata": metadata})
+
     def failed(
         self,
         error: FinexioError,
@@ -212,7 +245,7 @@ class Outlet:
         credentials = [secret for secret in self._credentials() if telling(secret)]
         if hide_passwords(text, credentials) != text:
             # Only values that Finexio wrote: in the text a password may match a number, or JSON's own signs.
-            content = {key: hide_in(value, credentials) if key == "result" else value for key, value in content.items()}
+            content = {key: value if key in FRAME else hide_in(value, credentials) for key, value in content.items()}
             if "fields" in content.get("error", {}):
                 error: dict[str, Any] = content["error"]
                 content["error"] = {**error, "fields": hide_in(error["fields"], credentials)}
@@ -310,6 +343,23 @@ def _fit_record(row: dict[str, Any], room: int) -> tuple[dict[str, Any], list[st
         excess -= sizes[name]
         cut.append(name)
     return {name: value for name, value in row.items() if name not in cut}, cut
+
+
+def _fit_lines(fields: dict[str, list[str]], room: int) -> tuple[dict[str, list[str]], list[str]]:
+    """Without the last lines of the longest fields, as many as it takes."""
+    sizes = {name: [len(_dump(line)) for line in lines] for name, lines in fields.items()}
+    excess = sum(map(sum, sizes.values())) - room
+    kept, cut = {**fields}, list[str]()
+    for name in sorted(sizes, key=lambda name: sum(sizes[name]), reverse=True):
+        if excess <= 0:
+            break
+        left = len(sizes[name])
+        while left and excess > 0:
+            left -= 1
+            excess -= sizes[name][left]
+        kept[name] = fields[name][:left]
+        cut.append(name)
+    return kept, cut
 
 
 KEPT_COLUMNS = ("id", "invoice_number", "external_reference_id", "status")

@@ -12,7 +12,7 @@ from typing import Any
 from finexio_mcp.settings import Settings
 
 OURS = "finexio_mcp"
-EXTRAS = ("tool", "outcome", "op_id", "duration_ms")
+EXTRAS = ("tool", "outcome", "op_id", "duration_ms", "caller")
 
 
 def log_fault(logger: logging.Logger, error: Exception) -> None:

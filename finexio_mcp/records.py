@@ -19,6 +19,26 @@ def single(answer: Any) -> Any:
     return answer if is_object(answer) else None
 
 
+def found_in(tool: ToolSpec, answer: Any, arguments: dict[str, Any]) -> Any:
+    """The record in the answer to a read by id.
+
+    Raises:
+        Unreadable: There is none to be found in it.
+    """
+    record = tool.to_record(answer, arguments) if tool.to_record else single(answer)
+    if record is None or (is_object(record) and not any(record.get(key) for key in tool.record.keys)):
+        raise Unreadable("Finexio's answer holds no record; nothing changed.")
+    return record
+
+
+def other_id(tool: ToolSpec, record: Any, arguments: dict[str, Any]) -> list[str]:
+    """Old keys may lead to records with new ids, so this is no failure; it must not pass unseen either."""
+    comparable = is_object(record) and tool.record.keys == ("id",)
+    found, asked = record.get("id") if comparable else None, arguments.get("id")
+    same = not found or not asked or str(found).casefold() == str(asked).casefold()
+    return [] if same else ["Finexio answered with a record of another id than the one asked for."]
+
+
 MAX_ID_CHARS = 100
 
 

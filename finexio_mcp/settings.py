@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 Environment = Literal["sandbox", "production", "simulator"]
 Access = Literal["read", "write", "pay"]
 ACCESS_ORDER: tuple[Access, ...] = ("read", "write", "pay")
-TOOLSETS = ("core", "suppliers", "buyers", "ledger")
+TOOLSETS = ("core", "suppliers", "buyers", "ledger", "chatgpt")
 
 SANDBOX_URL = "https://api.finexio-stage.com/v2"
 PRODUCTION_URL = "https://api.finexio.com/v2"
@@ -28,6 +28,7 @@ BASE_URLS: Mapping[Environment, str] = {
 }
 PLAIN_URL = re.compile(r"[!-~]+")
 LEDGER_URL = re.compile(r"(postgres(ql)?(\+psycopg)?://|sqlite:////?[^/])[!-~]+$")
+BUILTIN = "builtin"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -112,7 +113,7 @@ class Settings(BaseSettings):
         "FINEXIO_MCP_TOOLSETS",
         ("core",),
         "Groups of tools, comma-separated. `core` is the 26 tools; `suppliers` and `buyers` are Finexio's current "
-        "endpoints for both; `ledger` shows what was submitted through this server.",
+        "endpoints for both; `ledger` shows what was submitted through this server; `chatgpt` is `search` and `fetch`.",
     )
     tools: Names = _named(
         "FINEXIO_MCP_TOOLS",
@@ -223,6 +224,72 @@ class Settings(BaseSettings):
         ge=1,
         le=10_000,
     )
+    calls_at_once: int = _named(
+        "FINEXIO_MCP_CALLS_AT_ONCE",
+        32,
+        "Calls of one caller that run at the same time; four times as many may wait, further ones are refused.",
+        ge=1,
+        le=1_000,
+    )
+    http_host: str = _named(
+        "FINEXIO_MCP_HTTP_HOST",
+        "127.0.0.1",
+        "With `serve --http`: the address to listen on. Any but this machine's own needs authentication and a name by "
+        "which the server is reached.",
+        min_length=1,
+    )
+    http_port: int = _named(
+        "FINEXIO_MCP_HTTP_PORT",
+        8000,
+        "With `serve --http`: the port to listen on; 0 takes a free one.",
+        ge=0,
+        le=65_535,
+    )
+    public_url: str | None = _named(
+        "FINEXIO_MCP_PUBLIC_URL",
+        None,
+        "How clients reach the server over HTTP, such as `https://mcp.example.com`; the audience of OAuth tokens.",
+    )
+    allowed_hosts: Names = _named(
+        "FINEXIO_MCP_ALLOWED_HOSTS",
+        (),
+        "Further host names by which clients reach the server, comma-separated. Requests for any other are refused.",
+    )
+    allowed_origins: Names = _named(
+        "FINEXIO_MCP_ALLOWED_ORIGINS",
+        (),
+        "Web origins whose pages may call the server, comma-separated, such as `https://app.example.com`.",
+    )
+    forwarded_allow_ips: Names = _named(
+        "FINEXIO_MCP_FORWARDED_ALLOW_IPS",
+        ("127.0.0.1",),
+        "Addresses of proxies whose `X-Forwarded-*` headers are believed, comma-separated.",
+    )
+    require_token: bool = _named(
+        "FINEXIO_MCP_REQUIRE_TOKEN",
+        False,
+        "Over HTTP: answer nobody without a token. Needed where others than this machine can reach the server.",
+    )
+    no_auth_writes: bool = _named(
+        "FINEXIO_MCP_NO_AUTH_WRITES",
+        False,
+        "Over HTTP: let programs on this machine write and pay without a token.",
+    )
+    oauth_issuer: str | None = _named(
+        "FINEXIO_MCP_OAUTH_ISSUER",
+        None,
+        "The authorization server whose access tokens are taken, or `builtin` for the one in this server.",
+    )
+    oauth_client_id: str | None = _named(
+        "FINEXIO_MCP_OAUTH_CLIENT_ID",
+        None,
+        "With what this server signs in at that issuer to ask about opaque tokens.",
+    )
+    oauth_client_secret: SecretStr | None = _named(
+        "FINEXIO_MCP_OAUTH_CLIENT_SECRET",
+        None,
+        "Its secret. Without both, only signed tokens (JWT) are taken.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _named(
         "FINEXIO_MCP_LOG_LEVEL",
         "info",
@@ -245,7 +312,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings
 
-    @field_validator("toolsets", "tools", "webhook_hosts", "unmask", mode="before")
+    @field_validator(
+        "toolsets",
+        "tools",
+        "webhook_hosts",
+        "unmask",
+        "allowed_hosts",
+        "allowed_origins",
+        "forwarded_allow_ips",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -284,11 +360,11 @@ class Settings(BaseSettings):
             raise ValueError(f"allowed: {', '.join(TOOLSETS)}")
         return value
 
-    @field_validator("webhook_hosts")
+    @field_validator("webhook_hosts", "allowed_hosts")
     @classmethod
     def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if any(not host or set(host) & set("/@:?#*") for host in value):
-            raise ValueError("allowed: bare host names such as hooks.example.com, comma-separated")
+            raise ValueError("allowed: bare host names such as mcp.example.com, comma-separated")
         return tuple(host.casefold().rstrip(".") for host in value)
 
     @field_validator("unmask")
@@ -320,6 +396,28 @@ class Settings(BaseSettings):
             raise ValueError("must be scheme, host and path only, such as https://host/v2")
         return value.rstrip("/")
 
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        return None if value is None else _origin(value.rstrip("/").removesuffix("/mcp"), "https://mcp.example.com")
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_origin(origin.rstrip("/"), "https://app.example.com") for origin in value)
+
+    @field_validator("oauth_issuer")
+    @classmethod
+    def _check_issuer(cls, value: str | None) -> str | None:
+        if value is None or value == BUILTIN:
+            return value
+        parts = _parts(value)
+        if parts is None or "?" in value or "#" in value:
+            raise ValueError(f"allowed: {BUILTIN}, or a URL such as https://login.example.com/realms/acme")
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise ValueError("must be https; plain http is allowed for 127.0.0.1 and localhost only")
+        return value
+
     @model_validator(mode="after")
     def _check_password(self) -> Self:
         if self.password is not None and self.password_file is not None:
@@ -342,6 +440,11 @@ class Settings(BaseSettings):
     def shares_ledger(self) -> bool:
         """Whether the ledger is a PostgreSQL that other hosts may use too."""
         return self.ledger_url is not None and self.ledger_url.get_secret_value().startswith("postgres")
+
+    @property
+    def requires_token(self) -> bool:
+        """Whether nobody is answered over HTTP without a token."""
+        return self.require_token or self.oauth_issuer is not None
 
     @property
     def real_money(self) -> bool:
@@ -402,9 +505,53 @@ class Settings(BaseSettings):
         return found
 
 
+def _parts(url: str) -> SplitResult | None:
+    """An absolute http(s) URL without user, password or blanks, taken apart."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    usable = PLAIN_URL.fullmatch(url) and host and parts.scheme in {"https", "http"} and "@" not in parts.netloc
+    return parts if usable else None
+
+
+def _origin(url: str, example: str) -> str:
+    """Scheme, host and port of a URL that has nothing else, as browsers write them.
+
+    Raises:
+        ValueError: It has something else, or is plain http to another machine.
+    """
+    parts = _parts(url)
+    if parts is None or parts.path not in {"", "/"} or "?" in url or "#" in url:
+        raise ValueError(f"must be scheme and host only, such as {example}")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("must be https; plain http is allowed for 127.0.0.1 and localhost only")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    usual = {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{host}" + ("" if parts.port in {None, usual} else f":{parts.port}")
+
+
 def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").rstrip(".")
 
+
+OVER_HTTP = frozenset(
+    {
+        "http_host",
+        "http_port",
+        "public_url",
+        "allowed_hosts",
+        "allowed_origins",
+        "forwarded_allow_ips",
+        "require_token",
+        "no_auth_writes",
+        "oauth_issuer",
+        "oauth_client_id",
+        "oauth_client_secret",
+    }
+)
+"""Settings that mean nothing over stdio."""
 
 NAMES: dict[str, str] = {field: str(info.validation_alias) for field, info in Settings.model_fields.items()}
 

@@ -61,7 +61,7 @@ CREATE_BUYER_CONTACT = "create_a_finexio_buyer_contact"
 UPDATE_BUYER_CONTACT = "update_a_finexio_buyer_contact_by_id"
 DELETE_BUYER_CONTACT = "delete_a_finexio_buyer_contact_by_id"
 
-EVERY_TOOL = {"FINEXIO_MCP_TOOLSETS": "core,suppliers,buyers,ledger"}
+EVERY_TOOL = {"FINEXIO_MCP_TOOLSETS": "core,suppliers,buyers,ledger,chatgpt"}
 """The setting under which nothing is off."""
 
 HOOK = {
@@ -146,8 +146,13 @@ READS: Mapping[str, Arguments] = {
     "list_all_finexio_buyers": {},
     "get_single_finexio_buyer_by_id": {"id": BUYER},
     "list_all_finexio_buyer_contacts": {"buyer_id": BUYER},
+    "search": {"query": "OLD-1"},
+    "fetch": {"id": f"invoice:{INVOICE}"},
 }
 """Every tool that only looks at Finexio."""
+
+BARE = frozenset({"search", "fetch"})
+"""Those whose answers have no envelope, since their hosts prescribe the shape."""
 
 OWN = frozenset({"find_finexio_submissions", "get_finexio_submission"})
 """Those that only look into our own ledger."""

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from finexio_mcp import catalog
-from finexio_mcp.catalog import may_use, require, unknown_tools
+from finexio_mcp.callers import OPERATOR, Caller, Origin
+from finexio_mcp.catalog import may_use, missing_access, require, unknown_tools
 from finexio_mcp.errors import AccessDenied
-from finexio_mcp.settings import TOOLSETS, load
+from finexio_mcp.settings import TOOLSETS, Access, Settings, load
 from finexio_mcp.tools import CORE, TOOLS
 from finexio_mcp.tools.schema import entry
 from finexio_mcp.tools.spec import Effect
@@ -158,3 +159,57 @@ def test_a_name_that_is_no_tool_is_reported() -> None:
 
     assert name == "FINEXIO_MCP_TOOLS"
     assert "list_all_invoices" in problem
+
+
+# Callers -------------------------------------------------------------------------
+
+PAYING = load(FINEXIO_ENVIRONMENT="simulator", FINEXIO_MCP_TOOLSETS="core,ledger")
+ORIGINS: tuple[Origin, ...] = ("operator", "anonymous", "token", "oauth")
+
+
+def seen_by(caller: Caller, settings: Settings = PAYING) -> list[str]:
+    """The names that this caller is shown."""
+    return [name for name, listed in catalog.read().items() if may_use(listed, settings, caller)]
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+@pytest.mark.parametrize("access", ALLOWED)
+def test_a_caller_sees_what_its_own_access_allows(access: Access, origin: Origin) -> None:
+    """Ours: the server's settings are the most that anybody gets, and a token may give less."""
+    caller = Caller(key="k", name="n", origin=origin, access=access)
+
+    assert seen_by(caller) == [
+        tool.name for tool in TOOLS if tool.toolset in {"core", "ledger"} and tool.effect in ALLOWED[access]
+    ]
+    assert seen_by(caller, load(FINEXIO_ENVIRONMENT="production")) == offered(FINEXIO_MCP_ACCESS="read")
+
+
+def test_a_caller_sees_only_the_toolsets_and_tools_that_its_token_names() -> None:
+    """Ours: what a token names and the server does not offer stays off."""
+    ledger = Caller(key="k", name="n", origin="token", toolsets=frozenset({"ledger", "buyers"}))
+    single = Caller(key="k", name="n", origin="token", tools=frozenset({"list_all_finexio_invoices"}))
+
+    assert seen_by(ledger) == ["find_finexio_submissions", "get_finexio_submission"]
+    assert seen_by(single) == ["list_all_finexio_invoices"]
+    assert seen_by(OPERATOR) == offered(FINEXIO_MCP_TOOLSETS="core,ledger")
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_caller_with_too_little_access_is_told_the_way_to_more(origin: Origin) -> None:
+    """Ours: a person at the other end can do something with it."""
+    listed = catalog.read()["finexio_invoices_bulk_create"]
+    caller = Caller(key="k", name="n", origin=origin, access="write")
+
+    with pytest.raises(AccessDenied, match=r"'write'.*'pay'"):
+        require(listed, PAYING, caller)
+    assert missing_access(listed, PAYING, caller) == "pay"
+    assert missing_access(listed, load(FINEXIO_ENVIRONMENT="production"), caller) is None
+    assert missing_access(listed, PAYING, OPERATOR) is None
+
+
+def test_what_more_access_would_not_change_is_not_called_missing_access() -> None:
+    """Ours: a client that asks its user for more must get more."""
+    listed = catalog.read()["finexio_invoices_bulk_create"]
+    elsewhere = Caller(key="k", name="n", origin="oauth", access="read", toolsets=frozenset({"ledger"}))
+
+    assert missing_access(listed, PAYING, elsewhere) is None

@@ -119,8 +119,8 @@ async def names_of(era: Era, toolsets: str) -> dict[str, str]:
 
 async def test_the_list_keeps_the_registrys_order(era: Era) -> None:
     """Ours: the same settings give the same list, byte for byte, in whatever order they are written."""
-    first = await names_of(era, "core,suppliers,buyers,ledger")
-    second = await names_of(era, "ledger, buyers,core, suppliers")
+    first = await names_of(era, "core,suppliers,buyers,ledger,chatgpt")
+    second = await names_of(era, "chatgpt, ledger, buyers,core, suppliers")
 
     assert list(first) == list(second) == list(read())
     assert first == second
@@ -135,22 +135,22 @@ async def test_the_26_are_listed_alone_unless_the_operator_asks_for_more(era: Er
     assert len(listed) == 26
 
 
-@pytest.mark.parametrize("toolset", ["core", "suppliers", "buyers", "ledger"])
+@pytest.mark.parametrize("toolset", ["core", "suppliers", "buyers", "ledger", "chatgpt"])
 async def test_an_entry_is_the_same_whatever_else_is_listed(toolset: str, era: Era) -> None:
     """Ours: a prompt cache that begins with the list is not thrown away for a tool behind it."""
-    alone, all_of_them = await names_of(era, toolset), await names_of(era, "core,suppliers,buyers,ledger")
+    alone, all_of_them = await names_of(era, toolset), await names_of(era, "core,suppliers,buyers,ledger,chatgpt")
 
     assert alone
     assert alone.items() <= all_of_them.items()
     assert [name for name in all_of_them if name in alone] == list(alone)
 
 
-@pytest.mark.parametrize("toolset", ["core", "suppliers", "buyers"])
+@pytest.mark.parametrize("toolset", ["core", "suppliers", "buyers", "chatgpt"])
 async def test_a_tool_of_a_toolset_that_is_off_is_refused_and_the_setting_is_named(toolset: str, era: Era) -> None:
     """Ours: not an unknown tool, and nothing reaches Finexio; the model can tell its user what to ask for."""
     sim = office()
     off = [name for name, listed in read().items() if listed.toolset == toolset]
-    others = ",".join({"core", "suppliers", "buyers", "ledger"} - {toolset})
+    others = ",".join({"core", "suppliers", "buyers", "ledger", "chatgpt"} - {toolset})
 
     async with connect(sim, era, FINEXIO_MCP_TOOLSETS=others) as client:
         denied = {tool: await ask(client, tool, EVERYTHING[tool]) for tool in off}

@@ -62,7 +62,7 @@ async def test_every_read_answers_from_the_books(tool: str, era: Era) -> None:
     async with connect(sim, era, **EVERY_TOOL) as client:
         content = await ask(client, tool, READS[tool])
 
-    assert content["result"], content
+    assert content.get("result") or content.get("results") or content.get("text"), content
     assert {request.method for request in sim.journal.requests} == {"GET"}
     assert sim.journal.effects == []
 

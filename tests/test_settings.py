@@ -50,6 +50,18 @@ def test_nothing_needs_to_be_set() -> None:
         "result_chars": 45_000,
         "rate": 5.0,
         "rate_burst": 10,
+        "calls_at_once": 32,
+        "http_host": "127.0.0.1",
+        "http_port": 8000,
+        "public_url": None,
+        "allowed_hosts": (),
+        "allowed_origins": (),
+        "forwarded_allow_ips": ("127.0.0.1",),
+        "require_token": False,
+        "no_auth_writes": False,
+        "oauth_issuer": None,
+        "oauth_client_id": None,
+        "oauth_client_secret": None,
         "log_level": "info",
         "log_format": "text",
     }
@@ -444,3 +456,60 @@ def test_the_simulator_needs_no_password_file() -> None:
     credentials = settings.credentials()
     assert credentials is not None
     assert (credentials.username, credentials.password.get_secret_value()) == ("demo", "demo")
+
+
+# Over HTTP -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://mcp.acme.example", "https://mcp.acme.example"),
+        ("https://MCP.acme.example/", "https://mcp.acme.example"),
+        ("https://mcp.acme.example:443/mcp", "https://mcp.acme.example"),
+        ("https://mcp.acme.example:8443/mcp/", "https://mcp.acme.example:8443"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://[::1]:8000/", "http://[::1]:8000"),
+    ],
+)
+def test_a_public_url_is_kept_as_an_origin(given: str, kept: str) -> None:
+    """Ours: it is compared with what tokens and browsers say, letter by letter."""
+    assert load(FINEXIO_MCP_PUBLIC_URL=given).public_url == kept
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "mcp.acme.example",
+        "http://mcp.acme.example",
+        "https://mcp.acme.example/other",
+        f"https://user:{SECRET}@mcp.acme.example",
+        "https://mcp.acme.example/?a=b",
+        "https://mcp.acme.example/#a",
+        "https://mcp.acme.example:port",
+        "https://",
+        "https://mcp acme.example",
+        "ftp://mcp.acme.example",
+    ],
+)
+@pytest.mark.parametrize("name", ["FINEXIO_MCP_PUBLIC_URL", "FINEXIO_MCP_ALLOWED_ORIGINS"])
+def test_what_is_no_origin_is_refused(name: str, given: str) -> None:
+    """Ours: with what one looks like."""
+    (problem,) = refused(**{name: given}).values()
+
+    assert "https" in problem
+
+
+@pytest.mark.parametrize("given", ["builtin", "https://login.acme.example/realms/acme", "http://127.0.0.1:9000"])
+def test_an_issuer_is_kept_as_it_is_written(given: str) -> None:
+    """Documented: issuers are compared letter by letter, a slash at the end included."""
+    assert load(FINEXIO_MCP_OAUTH_ISSUER=given).oauth_issuer == given
+    assert load(FINEXIO_MCP_OAUTH_ISSUER=given).requires_token
+
+
+@pytest.mark.parametrize(
+    "given", ["built-in", "http://login.acme.example", "https://login.acme.example?x=1", "https://a@login.acme.example"]
+)
+def test_what_is_no_issuer_is_refused(given: str) -> None:
+    """Ours: naming what would be one."""
+    assert set(refused(FINEXIO_MCP_OAUTH_ISSUER=given)) == {"FINEXIO_MCP_OAUTH_ISSUER"}

@@ -9,6 +9,7 @@ from finexio_mcp.tools.buyer_contacts import (
     UPDATE_BUYER_CONTACT,
 )
 from finexio_mcp.tools.buyers import CREATE_BUYER, GET_BUYER, LIST_BUYERS, PATCH_BUYER, REPLACE_BUYER
+from finexio_mcp.tools.chatgpt import FETCH, SEARCH
 from finexio_mcp.tools.contacts import CREATE_CONTACTS, DELETE_CONTACT, LIST_CONTACTS, UPDATE_CONTACT
 from finexio_mcp.tools.counterparties import (
     CREATE_COUNTERPARTY,
@@ -82,6 +83,8 @@ TOOLS: tuple[ToolSpec, ...] = (
     DELETE_BUYER_CONTACT,
     FIND_SUBMISSIONS,
     GET_SUBMISSION,
+    SEARCH,
+    FETCH,
 )
 
 CORE: tuple[ToolSpec, ...] = tuple(tool for tool in TOOLS if tool.toolset == "core")

@@ -108,6 +108,8 @@ ERROR: Schema = {
 
 def output_schema(tool: ToolSpec) -> Schema:
     """The schema of a tool's envelope, errors included."""
+    if tool.shape is not None:
+        return {"type": "object", "properties": {**tool.shape, "error": ERROR}}
     record: Schema = {"properties": _described(tool.record)}
     properties: Schema = {}
     if tool.listing is not None:

@@ -113,9 +113,10 @@ class Lookup:
     resolve: Callable[[list[Json], dict[str, Json]], dict[str, Json]]
 
 
-ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|LEDGER) (/\S*)")
-READS = frozenset({"GET", "LEDGER"})
-"""`LEDGER` is no verb of HTTP: such a tool reads this server's own ledger and sends nothing."""
+ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE|LEDGER|FIND) (/\S*)")
+READS = frozenset({"GET", "LEDGER", "FIND"})
+"""Two are no verbs of HTTP: `LEDGER` reads this server's own ledger and sends nothing; `FIND` is answered from several
+GETs, those that other tools declare."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -201,6 +202,8 @@ class ToolSpec:
     way_out: Callable[[FinexioError, dict[str, Json]], str | None] | None = None
     trace: Trace | None = None
     """Every change of master data has one."""
+    shape: Mapping[str, Json] | None = None
+    """JSON Schemas by key, of an answer whose shape its hosts prescribe: it comes without the envelope."""
 
     method: str = field(init=False)
     path: str = field(init=False)
@@ -221,6 +224,8 @@ class ToolSpec:
             raise ValueError(f"{self.name}: a {method} cannot have the effect {self.effect.value}")
         if (self.trace is not None) is not (self.effect is Effect.WRITE):
             raise ValueError(f"{self.name}: a trace belongs to the effect write, and to no other")
+        if (self.shape is not None) is not self.gathers:
+            raise ValueError(f"{self.name}: a shape belongs to a FIND, and to nothing else")
         if strangers := [name for name in self.moves_with if name not in declared]:
             raise ValueError(f"{self.name}: there are no filters {strangers}")
 
@@ -228,6 +233,11 @@ class ToolSpec:
     def own(self) -> bool:
         """Whether this server answers by itself, from its ledger; nothing is sent to Finexio."""
         return self.method == "LEDGER"
+
+    @property
+    def gathers(self) -> bool:
+        """Whether it is answered from GETs of other tools; it has no request of its own."""
+        return self.method == "FIND"
 
     @cached_property
     def paged(self) -> bool:

@@ -106,6 +106,8 @@ LEAST: Mapping[str, Arguments] = {
     "delete_a_finexio_buyer_contact_by_id": {"buyer_id": "b-1", "id": "HP-AR"},
     "find_finexio_submissions": {},
     "get_finexio_submission": {"op_id": "op-1"},
+    "search": {"query": "QP-20931"},
+    "fetch": {"id": "invoice:i-1"},
 }
 
 LEAST_ROWS: Mapping[str, Arguments] = {

@@ -1,0 +1,1 @@
+"""Answers for hosts that know two tools only: search everything, fetch one thing."""
