@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import click
 
 from finexio_mcp import __version__
-from finexio_mcp.settings import SettingProblem, Settings, SettingsError, load, unknown_names
+from finexio_mcp.settings import BUILTIN, NAMES, SettingProblem, Settings, SettingsError, load, unknown_names
 
 if TYPE_CHECKING:
     import anyio
@@ -38,12 +39,19 @@ def _fail_settings(problems: list[SettingProblem]) -> NoReturn:
     sys.exit(2)
 
 
-def _settings(*, simulator: bool = False) -> Settings:
-    """The settings, or an end with exit code 2 that names what is wrong with them."""
+def _settings(*, simulator: bool = False, **overrides: Any) -> Settings:
+    """The settings, or an end with exit code 2 that names what is wrong with them.
+
+    Args:
+        simulator: Whatever the environment says.
+        overrides: Values that win over the environment, by the names of variables.
+    """
     from finexio_mcp import catalog
 
+    if simulator:
+        overrides |= {"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_BASE_URL": None}
     try:
-        settings = load(**({"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_BASE_URL": None} if simulator else {}))
+        settings = load(**overrides)
     except SettingsError as error:
         _fail_settings(error.problems)
     if problems := catalog.unknown_tools(settings, catalog.read()):
@@ -82,8 +90,11 @@ def cli(context: click.Context, simulator: bool) -> None:
     Try it offline: finexio-mcp demo
     """
     context.obj = simulator
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        _serve_stdio(simulator=simulator)
+
+
+def _serve_stdio(*, simulator: bool) -> None:
     _require_streams("stdin", "stdout")
     settings = _settings(simulator=simulator)
     _warn(settings)
@@ -98,6 +109,92 @@ def cli(context: click.Context, simulator: bool) -> None:
     if settings.credentials() is None:
         click.echo(f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same.", err=True)
     anyio.run(stdio.serve, settings)
+
+
+HTTP_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("--host", "http_host", {"metavar": "ADDRESS"}),
+    ("--port", "http_port", {"type": click.IntRange(0, 65535)}),
+    ("--public-url", "public_url", {"metavar": "URL"}),
+    ("--allowed-host", "allowed_hosts", {"metavar": "NAME", "multiple": True}),
+    ("--allowed-origin", "allowed_origins", {"metavar": "ORIGIN", "multiple": True}),
+    ("--forwarded-allow-ips", "forwarded_allow_ips", {"metavar": "ADDRESSES"}),
+    ("--require-token", "require_token", {"is_flag": True, "default": None}),
+    ("--no-auth-writes", "no_auth_writes", {"is_flag": True, "default": None}),
+    ("--oauth", "oauth_issuer", {"metavar": "builtin|URL"}),
+)
+"""Settings that `serve --http` takes as options too."""
+
+
+def _http_options(command: Callable[..., None]) -> Callable[..., None]:
+    for flag, field, more in reversed(HTTP_OPTIONS):
+        about = Settings.model_fields[field].description or ""
+        about = about.removeprefix("With `serve --http`: ").removeprefix("Over HTTP: ")
+        command = click.option(flag, field, help=f"{about[:1].upper()}{about[1:]} [{NAMES[field]}]", **more)(command)
+    return command
+
+
+@cli.command()
+@click.option("--http", is_flag=True, help="Serve Streamable HTTP at /mcp and server-sent events at /sse.")
+@click.option("--simulator", is_flag=True, help="Use the built-in simulator instead of Finexio.")
+@_http_options
+@click.pass_obj
+def serve(everywhere: bool, http: bool, simulator: bool, **options: Any) -> None:
+    """Serve over HTTP, for clients that connect to an address; without --http over stdio, as with no command.
+
+    Listens on this machine only. Programs on it may read without a token; for more, make one with `finexio-mcp tokens
+    create`. Where others can reach the server nobody is answered without a token or a sign-in. SIGTERM or Ctrl-C ends
+    it once the writes on their way have ended.
+
+    \b
+    Offline: finexio-mcp serve --http --simulator
+    """
+    given = {NAMES[field]: value for field, value in options.items() if value not in (None, ())}
+    if given and not http:
+        raise click.UsageError("these options go with --http")
+    simulator = simulator or everywhere
+    if http:
+        sys.exit(_serve_http(_settings(simulator=simulator, **given)))
+    _serve_stdio(simulator=simulator)
+
+
+def _serve_http(settings: Settings) -> int:
+    """Serve until a signal comes; gives the exit code."""
+    import anyio
+
+    from finexio_mcp import logs
+    from finexio_mcp.web import rules, serving
+
+    if problems := rules.refusals(settings):
+        _fail_settings(problems)
+    _warn(settings)
+    for name, problem in rules.warnings(settings):
+        _say(f"warning: {name} {problem}")
+    logs.configure(settings)
+    try:
+        sock = serving.listen(settings)
+    except OSError as error:
+        _say(f"Cannot listen on {settings.http_host}, port {settings.http_port}: {error.strerror or error}.")
+        return 1
+    with sock:
+        anyio.run(functools.partial(serving.serve, settings, sock, ready=functools.partial(_greet, settings)))
+    return 0
+
+
+def _greet(settings: Settings, base_url: str) -> None:
+    """Where to connect, and who may do what."""
+    from finexio_mcp.web import rules
+
+    _say(f"Serving MCP at {base_url}{rules.MCP_PATH} (Streamable HTTP) and {base_url}{rules.SSE_PATH} (older clients).")
+    guest = rules.anonymous(settings)
+    if guest is None:
+        ways = "a token from `finexio-mcp tokens create`"
+        if settings.oauth_issuer is not None:
+            ways += f", or a sign-in at {base_url if settings.oauth_issuer == BUILTIN else settings.oauth_issuer}"
+        _say(f"Clients need {ways}. This server allows {settings.granted!r} at most.")
+    elif guest.access == "read" and settings.granted != "read":
+        _say("Programs on this machine may read. To let one write or pay: finexio-mcp tokens create --help")
+    if settings.credentials() is None:
+        _say(f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same.")
 
 
 @cli.command()
@@ -408,6 +505,42 @@ def ledger(context: click.Context) -> None:
 
     \b
     Offline: finexio-mcp ledger list
+    """
+    _require_streams("stdout")
+    everywhere: bool = context.obj
+
+    def settings() -> Settings:
+        found = _settings(simulator=everywhere)
+        # A misspelt name may be the one that says where the ledger is.
+        _warn(found)
+        return found
+
+    context.obj = settings
+
+
+class TokensGroup(click.Group):
+    """Its commands are loaded when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from finexio_mcp.tokens_cli import COMMANDS
+
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from finexio_mcp.tokens_cli import COMMANDS
+
+        return COMMANDS.get(cmd_name)
+
+
+@cli.group(cls=TokensGroup)
+@click.pass_context
+def tokens(context: click.Context) -> None:
+    """Make, list and end what callers over HTTP show: access tokens, and invitations to sign in.
+
+    They are kept where the ledger is, as digests.
+
+    \b
+    Example: finexio-mcp tokens create --name reports --access read
     """
     _require_streams("stdout")
     everywhere: bool = context.obj

@@ -1,0 +1,384 @@
+"""Grants and their secrets as the server and the commands use them: opened at the first use, asked in threads."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from finexio_mcp.access import secrets
+from finexio_mcp.access.grants import Code, Found, Grant, NameTaken, Pair, SecretKind, Terms, TooManyClients
+from finexio_mcp.access.place import home
+from finexio_mcp.access.scopes import lesser
+from finexio_mcp.guards.cleaning import clean
+from finexio_mcp.guards.ledger.place import Place, describe
+from finexio_mcp.guards.ledger.trouble import PASSING, Unusable, explain, is_foreign
+from finexio_mcp.settings import Access, Settings
+
+if TYPE_CHECKING:
+    from finexio_mcp.access.looking import Looking
+    from finexio_mcp.access.store import Store
+
+__all__ = ["AccessBook", "AccessUnavailable", "NameTaken", "is_name"]
+
+LAST_USE_MS: Final = 60_000
+"""How exact the last use is: more would be a write for every call."""
+MAX_NOTED: Final = 10_000
+MAX_NAME_CHARS: Final = 80
+MAX_ID_CHARS: Final = 2_048
+"""Of a client: it may be a URL."""
+MAX_METADATA_CHARS: Final = 16_384
+
+logger = logging.getLogger("finexio_mcp.access")
+
+
+class AccessUnavailable(Exception):
+    """Who calls cannot be told, since the database cannot be used: not a word about the token itself."""
+
+    def __init__(self, advice: str, *, retryable: bool = False) -> None:
+        super().__init__(advice)
+        self.advice = advice
+        """What an operator should do. It may name a path."""
+        self.retryable = retryable
+        """Whether it may be over by the next try without anybody doing anything."""
+
+
+class AccessBook:
+    """Every statement about grants, for one process.
+
+    Nothing is opened, and SQLAlchemy is not imported, before the first use; what could not be opened is tried again
+    by the next. Every coroutine here but `aclose` raises `AccessUnavailable` when the database cannot be used.
+
+    Args:
+        settings: Where the ledger is: as they were given, not as changed for a simulator inside the server.
+        now: Milliseconds since 1970, for tests. Otherwise the host's clock, not the database's: signed tokens of other
+            issuers and the SDK's part of a sign-in go by the host's too, and two clocks would judge one code
+            differently. What is revoked is so by any clock.
+    """
+
+    def __init__(self, settings: Settings, *, now: Callable[[], int] | None = None) -> None:
+        self._settings = settings
+        self._now = now
+        self.place: Place = home(settings)
+        self._looking = _Queue(_Opened(self.place, self._open_looking))
+        self._storing = _Queue(_Opened(self.place, self._open_store))
+        self._uses = _LastUses(_Opened(self.place, self._open_store))
+
+    def now_ms(self) -> int:
+        """The time that everything here goes by."""
+        return self._now() if self._now is not None else time.time_ns() // 1_000_000
+
+    # Tokens of ours ------------------------------------------------------------
+
+    async def find(self, text: str) -> Grant | None:
+        """The grant behind a token of ours that is good now, with the access that this token has.
+
+        Returns:
+            `None` if it is unknown, expired, revoked or of another kind: which of these is nobody's business.
+        """
+        found = await self._proved(secrets.parse(text), "token", "access")
+        now_ms = self.now_ms()
+        if found is None or found.is_over(now_ms):
+            return None
+        self._uses.note(found.grant, now_ms)
+        return replace(found.grant, access=lesser(found.grant.access, found.access))
+
+    async def create(self, name: str, terms: Terms, *, expires_at_ms: int | None) -> tuple[Grant, str]:
+        """A token of ours. Its text is told here, and never again.
+
+        Raises:
+            NameTaken: An active or pending grant has this name.
+            ValueError: It is none (see `is_name`).
+        """
+        _require_name(name)
+        return await self._storing.run(lambda store: store.create(name, terms, expires_at_ms=expires_at_ms))
+
+    async def grants(self) -> list[Grant]:
+        """All that ever were, the oldest first. Asking makes no database."""
+        return await self._looking.run(lambda looking: looking.grants())
+
+    async def revoke(self, name_or_id: str) -> Grant | None:
+        """End a grant, by the id of it or of one of its secrets, or by its name; the next use of any of them fails.
+
+        Returns:
+            The grant as it now stands; `None` if there is nothing of that id or name that could still be used.
+        """
+        if not _can_be_kept(name_or_id):
+            return None
+        now_ms = self.now_ms()
+        if not await self._looking.run(lambda looking: looking.can_revoke(name_or_id, now_ms)):
+            return None
+        return await self._storing.run(lambda store: store.revoke(name_or_id))
+
+    # The built-in issuer -------------------------------------------------------
+
+    async def invite(
+        self, name: str, terms: Terms, *, valid_ms: int, grant_expires_at_ms: int | None
+    ) -> tuple[Grant, str]:
+        """A one-time code with which somebody lets a client in. Its text is told here, and never again.
+
+        Raises:
+            NameTaken: An active or pending grant has this name.
+            ValueError: It is none (see `is_name`).
+        """
+        _require_name(name)
+        return await self._storing.run(
+            lambda store: store.invite(name, terms, valid_ms=valid_ms, grant_expires_at_ms=grant_expires_at_ms)
+        )
+
+    async def invited(self, code_text: str) -> Grant | None:
+        """The grant that an invitation code is for, if it can still be used; it is not used up."""
+        found = await self._proved(secrets.parse_invitation(code_text), "invitation")
+        usable = found is not None and found.used_at_ms is None and not found.is_over(self.now_ms())
+        return found.grant if found is not None and usable else None
+
+    async def accept(self, code_text: str, code: Code) -> str | None:
+        """Use an invitation up for an authorization code, with the lesser of the access that each is for.
+
+        Returns:
+            The code's text, or `None` if the invitation cannot be used, or not any more.
+        """
+        parsed = secrets.parse_invitation(code_text)
+        # Whoever tries codes does not get to hold up those who write.
+        if parsed is None or await self.invited(code_text) is None:
+            return None
+        return await self._storing.run(lambda store: store.accept(*parsed, code))
+
+    async def code(self, text: str) -> Code | None:
+        """What an authorization code was asked for with, until it expires.
+
+        One that was used is shown too: who exchanges it again, and so proves to be whom it was made for, ends what came
+        of it. Who merely saw it does not.
+        """
+        found = await self._standing(text, "code")
+        return Code(**json.loads(found.details)) if found is not None and found.details is not None else None
+
+    async def exchange_code(self, text: str, client_id: str) -> Pair | None:
+        """Use an authorization code up. The second time, it revokes the grant.
+
+        Returns:
+            `None` if it is not good, or not this client's.
+        """
+        parsed = secrets.parse(text)
+        if parsed is None or await self._proved(parsed, "code") is None:
+            return None
+        return await self._storing.run(lambda store: store.exchange_code(*parsed, client_id))
+
+    async def refresh(self, text: str) -> tuple[Grant, str] | None:
+        """The grant that a refresh token is for, and whose it is. As a code, it is shown when it was used, too."""
+        found = await self._standing(text, "refresh")
+        return (found.grant, found.grant.client_id) if found is not None and found.grant.client_id is not None else None
+
+    async def exchange_refresh(self, text: str, client_id: str, access: Access) -> Pair | None:
+        """Use a refresh token up, for this access or the grant's, whichever is less. The second time, it revokes.
+
+        Returns:
+            `None` if it is not good, or not this client's.
+        """
+        parsed = secrets.parse(text)
+        if parsed is None or await self._proved(parsed, "refresh") is None:
+            return None
+        return await self._storing.run(lambda store: store.exchange_refresh(*parsed, client_id, access))
+
+    async def save_client(self, client_id: str, metadata_json: str) -> None:
+        """Remember what a client says about itself. 1,000 are kept; those that nobody let in go first.
+
+        Raises:
+            ValueError: It is too long, or no text that can be kept.
+        """
+        if not _can_be_kept(client_id) or not _can_be_kept(metadata_json, MAX_METADATA_CHARS):
+            raise ValueError("what this client says about itself is too long, or no text")
+        try:
+            await self._storing.run(lambda store: store.save_client(client_id, metadata_json))
+        except TooManyClients:
+            raise AccessUnavailable(
+                "There is no room for another client. `finexio-mcp tokens list` shows who is signed in; revoke those "
+                "that are not used any more."
+            ) from None
+
+    async def client(self, client_id: str) -> str | None:
+        """What a client said about itself, if it is known."""
+        return await self._looking.run(lambda looking: looking.client(client_id)) if _can_be_kept(client_id) else None
+
+    async def aclose(self) -> None:
+        """Let go of the database, once what is being written is written. It may be used again."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._uses.close)
+            await self._looking.close()
+            await self._storing.close()
+
+    # Parts ---------------------------------------------------------------------
+
+    async def _proved(self, parsed: tuple[str, str] | None, *kinds: SecretKind) -> Found | None:
+        """The row of a secret of one of these kinds, if this is its digest."""
+        if parsed is None:
+            return None
+        secret_id, digest = parsed
+        found = await self._looking.run(lambda looking: looking.find(secret_id))
+        same = secrets.matches(found.digest if found is not None else None, digest)
+        return found if found is not None and same and found.kind in kinds else None
+
+    async def _standing(self, text: str, kind: SecretKind) -> Found | None:
+        found = await self._proved(secrets.parse(text), kind)
+        return None if found is None or found.is_over(self.now_ms()) else found
+
+    def _open_looking(self) -> Looking:
+        from finexio_mcp.access.looking import Looking
+
+        return Looking(self.place)
+
+    def _open_store(self) -> Store:
+        from finexio_mcp.access.database import open_writer
+        from finexio_mcp.access.store import Store
+
+        return Store(open_writer(self.place, self._settings), scope=self.place.scope, now=self.now_ms)
+
+
+def is_name(text: str) -> bool:
+    """Whether a grant may have this name: a short line, without what hides or misleads."""
+    # One that begins like an option could not be typed after `revoke`.
+    plain = bool(text) and text == text.strip() and not text.startswith("-")
+    return plain and clean(text, limit=MAX_NAME_CHARS, single_line=True) == text
+
+
+def _require_name(text: str) -> None:
+    if not is_name(text):
+        raise ValueError(f"a name is one line of 1 to {MAX_NAME_CHARS} characters")
+
+
+def _can_be_kept(text: str, limit: int = MAX_ID_CHARS) -> bool:
+    """Whether any database takes it: neither zeros, nor halves of characters."""
+    return len(text) <= limit and "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+# In threads ------------------------------------------------------------------------
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+R = TypeVar("R", bound=_Closable)
+T = TypeVar("T")
+
+
+class _Opened(Generic[R]):
+    """What is opened when it is needed, and again after trouble. One thread at a time."""
+
+    def __init__(self, place: Place, open_: Callable[[], R]) -> None:
+        self._place = place
+        self._open = open_
+        self._held: R | None = None
+
+    def use(self, ask: Callable[[R], T]) -> T:
+        """Ask it.
+
+        Raises:
+            AccessUnavailable: Saying what an operator should do.
+        """
+        try:
+            if self._held is None:
+                self._held = self._open()
+            return ask(self._held)
+        except Exception as error:
+            if not isinstance(error, Unusable) and not is_foreign(error):
+                raise
+            self.close()
+            trouble = error if isinstance(error, Unusable) else explain(error, file=self._place.file)
+            # Not even as a cause: a driver's exception holds the connection, password included.
+            raise AccessUnavailable(_placed(trouble, self._place), retryable=trouble.kind in PASSING) from None
+
+    def close(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+
+
+def _placed(trouble: Unusable, place: Place) -> str:
+    where = describe(place)
+    return trouble.advice if where in trouble.advice else f"{trouble.advice} (Grants are kept in {where}.)"
+
+
+class _Queue(Generic[R]):
+    """Questions to one thing, one after the other, in threads."""
+
+    def __init__(self, opened: _Opened[R]) -> None:
+        self._opened = opened
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._failures = 0
+        self._failure: AccessUnavailable | None = None
+
+    async def run(self, ask: Callable[[R], T]) -> T:
+        # Not abandoned when the caller leaves: what is being written is waited for.
+        return await self._thread(functools.partial(self._ask, ask, self._failures))
+
+    async def close(self) -> None:
+        await self._thread(self._opened.close)
+
+    async def _thread(self, act: Callable[[], T]) -> T:
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(1)
+        return await anyio.to_thread.run_sync(act, limiter=self._limiter)
+
+    def _ask(self, ask: Callable[[R], T], failures: int) -> T:
+        if self._failure is not None and failures != self._failures:
+            # It failed while this one waited. Were each to find out for itself, the last would wait for all of them.
+            raise AccessUnavailable(self._failure.advice, retryable=self._failure.retryable)
+        try:
+            return self._opened.use(ask)
+        except AccessUnavailable as error:
+            self._failures, self._failure = self._failures + 1, error
+            logger.error("grants cannot be looked up or changed: %s", error.advice)
+            raise
+
+
+class _LastUses:
+    """Notes when grants were last used, behind the callers' backs: no call waits for it, and none fails by it."""
+
+    def __init__(self, opened: _Opened[Store]) -> None:
+        self._opened = opened
+        self._lock = threading.Lock()
+        self._noted: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
+        self._executor: ThreadPoolExecutor | None = None
+
+    def note(self, grant: Grant, now_ms: int) -> None:
+        """Record a use, unless one was a moment ago."""
+        last = max(grant.last_used_at_ms or 0, self._noted.get(grant.id, 0))
+        # A clock that was set back must not keep it from being noted until it catches up.
+        if 0 <= now_ms - last < LAST_USE_MS:
+            return
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        self._noted[grant.id] = now_ms
+        with self._lock:
+            begun = bool(self._waiting)
+            self._waiting[grant.id] = now_ms
+        if not begun:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(1, thread_name_prefix="last-uses")
+            self._executor.submit(self._record)
+
+    def close(self) -> None:
+        """Wait for what is being recorded."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown()
+        self._opened.close()
+
+    def _record(self) -> None:
+        with self._lock:
+            uses, self._waiting = self._waiting, {}
+        try:
+            self._opened.use(lambda store: store.record_uses(uses))
+        except Exception as error:
+            logger.debug("the last use of %d grants was not recorded: %s", len(uses), type(error).__name__)

@@ -1,0 +1,196 @@
+"""Connections to the database of grants, which is made when the first is written."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from secrets import token_hex
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from finexio_mcp.access import schema
+from finexio_mcp.guards.ledger.engines import BUSY_SECONDS, WRITES, open_engine, open_file, put_in_place
+from finexio_mcp.guards.ledger.place import Place, is_new, peek, prepare
+from finexio_mcp.guards.ledger.trouble import Unusable
+from finexio_mcp.settings import Settings
+
+T = TypeVar("T")
+
+# Any number will do, as long as every process uses the same.
+_ONE_CREATOR: Final = text("SELECT pg_advisory_xact_lock(7130941206553)")
+
+logger = logging.getLogger("finexio_mcp.ledger")
+
+
+# To read ---------------------------------------------------------------------------
+
+
+class Kept:
+    """A connection for reading that is kept, since opening one costs more than asking.
+
+    Each question is one statement, for nothing holds several together. One thread at a time.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._engine: Engine | None = None
+        self._connection: Connection | None = None
+        self._file_id: tuple[int, int] | None = None
+
+    def ask(self, question: Callable[[Connection], T]) -> T | None:
+        """The answer, or `None` if nothing was ever granted there.
+
+        Raises:
+            Exception: Of ours, SQLAlchemy or a driver: the database cannot be used.
+        """
+        if self._connection is not None and self._file_id != _file_id(self._place.file):
+            # Moved or replaced: what was kept shows what nobody changes any more.
+            self.close()
+        # A kept connection to a server may have died long ago, and reading twice changes nothing.
+        if self._connection is not None and self._place.file is None:
+            with contextlib.suppress(Exception):
+                return question(self._connection)
+            self.close()
+        connection = self._connection or self._open()
+        if connection is None:
+            return None
+        try:
+            return question(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go; the next question opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def _open(self) -> Connection | None:
+        place = self._place
+        if not _begun(place):
+            return None
+        # Looked at first: if it is replaced meanwhile, the next question finds another one.
+        self._file_id = _file_id(place.file)
+        self._engine = _reading(place.file) if place.file is not None else open_engine(place.url)
+        try:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = connection
+            if schema.is_there(connection):
+                return connection
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        return None
+
+
+def _begun(place: Place) -> bool:
+    """Whether there is a database to look into."""
+    if place.trouble is not None:
+        raise Unusable(place.trouble)
+    if place.file is None or place.key_file is None:
+        return place.file is None or place.file.exists()
+    peeked = peek(place)
+    if peeked is None:
+        return False
+    # What a writer that died left locked is mended by the next opening that may write, as ours may.
+    if peeked.trouble not in (None, "locked"):
+        raise Unusable(peeked.trouble)
+    return True
+
+
+def _reading(file: Path) -> Engine:
+    address = f"{file.absolute().as_uri()}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        # Used in one thread after the other. It may write, or it could not undo what a process left half done when it
+        # ended; it does not.
+        connection = sqlite3.connect(
+            address, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA mmap_size = 0")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+
+def _file_id(file: Path | None) -> tuple[int, int] | None:
+    if file is None:
+        return None
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+# To write --------------------------------------------------------------------------
+
+
+def open_writer(place: Place, settings: Settings) -> Engine:
+    """What transactions that write begin with; database and tables are made where there never were any.
+
+    Raises:
+        Unusable: Saying what an operator should do. Other exceptions are the driver's.
+    """
+    if settings.embedded and place.file is not None:
+        _make_simulated(place.file)
+    else:
+        _make_ledger(place, settings)
+    engine = open_file(place.file) if place.file is not None else open_engine(place.url)
+    engine = engine.execution_options(**{WRITES: True})
+    try:
+        _make_tables(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _make_ledger(place: Place, settings: Settings) -> None:
+    """Begin the ledger where there is none: a file that holds only grants would be taken for a damaged one."""
+    key = prepare(place, settings)
+    if not is_new(place):
+        _begun(place)
+        return
+    from finexio_mcp.guards.ledger.store import open_store
+
+    with contextlib.closing(open_store(place, owner=token_hex(8))) as store:
+        store.recognise_key(key)
+    logger.warning("a new, empty ledger was begun; if there was one before, stop and restore it")
+
+
+def _make_simulated(file: Path) -> None:
+    directory = file.parent
+    for path in (*reversed(directory.parents), directory):
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+    if os.name == "posix" and not directory.is_symlink():
+        os.chmod(directory, 0o700)
+    if not file.exists():
+        put_in_place(file, lambda engine: _make_tables(engine.execution_options(**{WRITES: True})))
+
+
+def _make_tables(engine: Engine) -> None:
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(_ONE_CREATOR)
+        if not schema.is_there(connection):
+            schema.build(connection)

@@ -1,0 +1,36 @@
+"""Questions about grants, which make and change nothing."""
+
+from __future__ import annotations
+
+from finexio_mcp.access import rows
+from finexio_mcp.access.database import Kept
+from finexio_mcp.access.grants import Found, Grant
+from finexio_mcp.guards.ledger.place import Place
+
+
+class Looking:
+    """Grants, as one process asks about them. Where nothing was granted yet, there is none."""
+
+    def __init__(self, place: Place) -> None:
+        self._kept = Kept(place)
+        self._scope = place.scope
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._kept.close()
+
+    def find(self, secret_id: str) -> Found | None:
+        """A secret's row; nothing is proved by it."""
+        return self._kept.ask(lambda connection: rows.find(connection, self._scope, secret_id))
+
+    def grants(self) -> list[Grant]:
+        """All that ever were, the oldest first."""
+        return self._kept.ask(lambda connection: rows.grants(connection, self._scope)) or []
+
+    def client(self, client_id: str) -> str | None:
+        """What a client said about itself."""
+        return self._kept.ask(lambda connection: rows.client(connection, client_id))
+
+    def can_revoke(self, name_or_id: str, now_ms: int) -> bool:
+        """Whether somebody who revokes this means a grant."""
+        return self._kept.ask(lambda connection: rows.chosen(connection, self._scope, name_or_id, now_ms)) is not None

@@ -1,0 +1,26 @@
+"""`revoke`: the end of a token, at once."""
+
+from __future__ import annotations
+
+import click
+
+from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, fail
+
+NONE = "Nothing was revoked: no token or sign-in of that name or id still lasts. `finexio-mcp tokens list` shows them."
+
+
+@click.command()
+@click.argument("name_or_id", metavar="NAME|ID")
+@click.pass_obj
+def revoke(get_settings: GetSettings, name_or_id: str) -> None:
+    """End a token, an invitation or a sign-in, by its name or id. The next request with it is refused.
+
+    What runs already is not cut short. Exits with 1 if there is none.
+
+    \b
+    Example: finexio-mcp tokens revoke reports
+    """
+    grant = ask_book(get_settings(), lambda book: book.revoke(name_or_id))
+    if grant is None:
+        fail(NONE)
+    click.echo(f"Revoked {grant.name!r} (id {grant.id}). From its next request on it is refused.", err=True)
