@@ -28,7 +28,7 @@ from finexio_mcp.guards.ledger.states import State as Submitted
 from finexio_mcp.guards.ledger.trouble import ADVICE as LEDGER_ADVICE
 from finexio_mcp.guards.ledger.trouble import Unusable
 from finexio_mcp.guards.names import needless_unmasks
-from finexio_mcp.settings import Settings, unknown_names
+from finexio_mcp.settings import OVER_HTTP, Settings, unknown_names
 
 if TYPE_CHECKING:
     import httpx2
@@ -85,7 +85,7 @@ async def run_checks(
         now: This machine's clock.
     """
     found = [*check_settings(settings), check_environment(settings), check_access(settings), check_presence(settings)]
-    found += [check_place(settings), await check_ledger(settings)]
+    found += [check_place(settings), await check_ledger(settings), *check_http(settings)]
     async with _reachable(settings, transport) as settings:
         answer = await _reach(settings, transport)
         found.append(answer if isinstance(answer, Check) else _reached(settings, answer))
@@ -285,6 +285,26 @@ def _judge_ledger(verified: Verified, unsettled: list[Submission], now_ms: int) 
     else:
         do = "Start the server, or leave it running: it looks up what became of them."
     return Check("ledger", "warn", counted, do)
+
+
+def check_http(settings: Settings) -> Iterator[Check]:
+    """Whether `serve --http` would start, where its settings are used; nothing if none of them is."""
+    if not settings.model_fields_set & OVER_HTTP:
+        return
+    # Not before it is needed: with it comes the whole server over HTTP.
+    from finexio_mcp.web import rules
+
+    refused, doubtful = rules.refusals(settings), rules.warnings(settings)
+    for name, problem in refused:
+        yield Check(
+            "http", "fail", f"`serve --http` would not start: {name} {problem}.", f"Correct {name}, or unset it."
+        )
+    for name, problem in doubtful:
+        yield Check("http", "warn", f"{name} {problem}", f"Unset {name} unless that is meant.")
+    if not refused and not doubtful:
+        guest = rules.anonymous(settings)
+        who = "Nobody is answered without a token." if guest is None else "Programs on this machine may read."
+        yield Check("http", "ok", f"Served at {rules.base_url(settings)}{rules.MCP_PATH}. {who}")
 
 
 # What does ---------------------------------------------------------------------

@@ -24,6 +24,7 @@ from finexio_mcp.doctor import (
     check_access,
     check_clock,
     check_credentials,
+    check_http,
     check_ledger,
     check_place,
     check_settings,
@@ -73,6 +74,34 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
+
+
+# Over HTTP --------------------------------------------------------------------
+
+
+def test_http_is_judged_only_where_somebody_means_to_serve_it() -> None:
+    """Ours: whoever uses stdio reads nothing about it."""
+    assert list(check_http(account())) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "state", "says"),
+    [
+        ({"FINEXIO_MCP_REQUIRE_TOKEN": True}, "ok", "Nobody is answered without a token."),
+        ({"FINEXIO_MCP_HTTP_PORT": 8123}, "ok", "http://127.0.0.1:8123/mcp. Programs on this machine may read."),
+        ({"FINEXIO_MCP_NO_AUTH_WRITES": True}, "warn", "order payments"),
+        ({"FINEXIO_MCP_HTTP_HOST": "0.0.0.0"}, "fail", "would not start"),
+        ({"FINEXIO_MCP_PUBLIC_URL": "https://mcp.acme.example"}, "fail", "callers have to be known"),
+    ],
+)
+def test_the_doctor_says_whether_http_would_be_served(overrides: dict[str, Any], state: str, says: str) -> None:
+    """Ours: before somebody starts it and wonders."""
+    found = list(check_http(account(**overrides)))
+
+    assert {check.name for check in found} == {"http"}
+    assert {check.state for check in found} == {state}
+    assert says in found[0].says
+    assert (found[0].do == "") is (state == "ok")
 
 
 # The whole --------------------------------------------------------------------

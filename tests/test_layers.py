@@ -18,16 +18,20 @@ import finexio_mcp
 ROOT = Path(finexio_mcp.__file__).parent
 ROWS = (
     ("errors", "shapes", "clock", "settings", "wire", "printing"),
-    ("catalog", "logs", "tools", "clients"),
+    ("callers",),
+    ("catalog", "logs", "tools", "clients", "gate", "introduction"),
     ("cursor", "guards", "api", "arguments", "batch", "generated"),
     ("paging", "envelope"),
     ("records", "replies", "scan"),
-    ("verdicts", "readback", "submissions"),
+    ("verdicts", "readback", "submissions", "finding"),
     ("settling",),
     ("writes",),
     ("dispatch", "embedded"),
     ("engine",),
     ("server",),
+    ("access",),
+    ("issuer", "tokens_cli"),
+    ("web",),
     ("stdio", "doctor", "readiness", "demo", "ledger_cli"),
     ("cli",),
     ("__main__",),
@@ -181,6 +185,7 @@ FOR_CALLS = (
     "settling",
     "readback",
     "replies",
+    "finding",
 )
 
 

@@ -1,0 +1,200 @@
+"""`/consent`: a person reads who asks for what, and allows it with a one-time code, or denies it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from finexio_mcp.access.book import AccessBook
+from finexio_mcp.access.grants import Code
+from finexio_mcp.access.scopes import lesser
+from finexio_mcp.issuer import page
+from finexio_mcp.issuer.forms import Parameters, in_form, in_query
+from finexio_mcp.issuer.pending import PENDING_MS, Pending, Seal
+from finexio_mcp.issuer.provider import Provider
+from finexio_mcp.issuer.redirects import place_of, with_answer
+from finexio_mcp.issuer.refusals import Refused
+from finexio_mcp.issuer.tries import WrongCodes
+from finexio_mcp.settings import ACCESS_ORDER, Access, Settings
+
+CODE_MS = 60_000
+TWICE_MS = 5_000
+MAX_CODE_CHARS = 100
+
+OVER = (
+    "It was begun more than ten minutes ago, or on a server that has restarted since. Go back to the app and connect "
+    "again."
+)
+FOREIGN = "This answer did not come from this server's own page. Go back to the app and connect again."
+TOO_MANY_HERE = "Too many wrong codes were typed. Go back to the app and connect again."
+TOO_MANY = "Too many wrong codes were typed on this server in the last minute. Wait a minute, then allow again."
+NO_CODE = "Type the one-time code, or deny."
+NO_CHOICE = "Choose what the app may do."
+WRONG_CODE = (
+    "This code does not work: it is mistyped, used, expired or withdrawn. Ask for a new one if it is not a slip."
+)
+
+logger = logging.getLogger("finexio_mcp.issuer")
+
+
+class _Given:
+    """Codes of a moment ago. Who clicks twice sends the form twice, and the browser heeds only the second answer."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._codes: dict[tuple[str, str, Access], tuple[int, str]] = {}
+
+    def get(self, answer: tuple[str, str, Access]) -> str | None:
+        """The code that this answer got, if it got one."""
+        self._codes = {key: kept for key, kept in self._codes.items() if self._now_ms() < kept[0]}
+        kept = self._codes.get(answer)
+        return kept[1] if kept is not None else None
+
+    def keep(self, answer: tuple[str, str, Access], code: str) -> None:
+        """Remember what an answer got, for a moment after the first time."""
+        self._codes.setdefault(answer, (self._now_ms() + TWICE_MS, code))
+
+
+class Consent:
+    """Asks a person.
+
+    Args:
+        settings: What the operator decides.
+        book: Where invitations are kept.
+        provider: Knows clients.
+        seal: Opens what is pending.
+        issuer: Who answers, and the only origin whose form is taken.
+    """
+
+    def __init__(self, settings: Settings, book: AccessBook, provider: Provider, seal: Seal, *, issuer: str) -> None:
+        self._settings = settings
+        self._book = book
+        self._provider = provider
+        self._seal = seal
+        self._issuer = issuer
+        self._wrong = WrongCodes(book.now_ms, forget_ms=PENDING_MS)
+        self._given = _Given(book.now_ms)
+        self._turn = anyio.Lock()
+
+    async def ask(self, request: Request) -> Response:
+        """The page.
+
+        Raises:
+            Refused: There is nothing to ask.
+        """
+        return await self._page(self._pending(in_query(request)))
+
+    async def answer(self, request: Request) -> Response:
+        """What the person decided.
+
+        Raises:
+            Refused: There was nothing to decide, or it was not the person who did.
+        """
+        if not self._is_ours(request):
+            raise Refused("access_denied", FOREIGN, status=403)
+        form = await in_form(request)
+        pending = self._pending(form)
+        return await self._allowed(pending, form) if form.one("decision") == "allow" else self._denied(pending)
+
+    def _is_ours(self, request: Request) -> bool:
+        """Whether the form comes from a page of ours, as the browser says. One that says nothing is no browser."""
+        origins, site = request.headers.getlist("origin"), request.headers.get("sec-fetch-site")
+        if site not in {None, "same-origin"} or (site is None and not origins):
+            return False
+        return all(origin == self._issuer for origin in origins)
+
+    def _pending(self, sent: Parameters) -> Pending:
+        pending = self._seal.open(sent.one("request") or "")
+        if pending is None:
+            raise Refused("invalid_request", OVER)
+        if self._wrong.too_many_for(pending.nonce):
+            raise Refused("access_denied", TOO_MANY_HERE, status=403)
+        return pending
+
+    def _choices(self, pending: Pending) -> Sequence[Access]:
+        most = lesser(pending.asked or "pay", self._settings.granted)
+        return ACCESS_ORDER[: ACCESS_ORDER.index(most) + 1]
+
+    async def _page(
+        self, pending: Pending, problem: str | None = None, *, chosen: Access | None = None, status: int = 200
+    ) -> Response:
+        client, place = await self._provider.find_client(pending.client_id), place_of(pending.redirect_uri)
+        if client is None or place is None:
+            raise Refused("invalid_request", OVER)
+        choices = self._choices(pending)
+        question = page.Question(
+            sealed=self._seal.close(pending),
+            name=client.name,
+            place=place,
+            choices=choices,
+            # Who asked for nothing in particular is offered the least first.
+            chosen=chosen or (choices[-1] if pending.asked is not None else "read"),
+            real_money=self._settings.real_money,
+            problem=problem,
+        )
+        return page.consent(question, status=status)
+
+    async def _allowed(self, pending: Pending, form: Parameters) -> Response:
+        typed = (form.one("code") or "").strip()[:MAX_CODE_CHARS]
+        wanted = form.one("access")
+        chosen: Access | None = next((access for access in self._choices(pending) if access == wanted), None)
+        if chosen is None:
+            return await self._page(pending, NO_CHOICE, status=400)
+        if not typed:
+            return await self._page(pending, NO_CODE, chosen=chosen, status=400)
+        # One after the other: many at once must not get further, and who clicks twice is answered twice the same.
+        async with self._turn:
+            code = self._given.get((pending.nonce, typed, chosen))
+            if code is None:
+                if self._wrong.too_many_for(pending.nonce):
+                    raise Refused("access_denied", TOO_MANY_HERE, status=403)
+                if self._wrong.too_many():
+                    return await self._page(pending, TOO_MANY, chosen=chosen, status=429)
+                code = await self._accepted(pending, typed, chosen)
+            if code is not None:
+                self._given.keep((pending.nonce, typed, chosen), code)
+                return self._back(pending, code=code)
+            self._wrong.count(pending.nonce)
+        logger.warning("a one-time code did not work: client %s", pending.client_id)
+        if self._wrong.too_many_for(pending.nonce):
+            raise Refused("access_denied", TOO_MANY_HERE, status=403)
+        return await self._page(pending, WRONG_CODE, chosen=chosen, status=400)
+
+    async def _accepted(self, pending: Pending, typed: str, chosen: Access) -> str | None:
+        """The authorization code, if the one-time code is good; its invitation may allow less than was chosen."""
+        if await self._provider.find_client(pending.client_id) is None:
+            raise Refused("invalid_request", OVER)
+        invitation = await self._book.invited(typed)
+        if invitation is None:
+            return None
+        access = lesser(chosen, invitation.access)
+        code = await self._book.accept(
+            typed,
+            Code(
+                client_id=pending.client_id,
+                redirect_uri=pending.redirect_uri,
+                redirect_uri_explicit=pending.redirect_uri_explicit,
+                code_challenge=pending.code_challenge,
+                access=access,
+                resource=pending.resource,
+                expires_at_ms=self._book.now_ms() + CODE_MS,
+            ),
+        )
+        if code is not None:
+            logger.info("access %s was allowed: grant %s, client %s", access, invitation.id, pending.client_id)
+        return code
+
+    def _denied(self, pending: Pending) -> Response:
+        logger.info("access was denied: client %s", pending.client_id)
+        return self._back(pending, error="access_denied", error_description="The person denied it.")
+
+    def _back(self, pending: Pending, **answer: str) -> Response:
+        where = with_answer(pending.redirect_uri, {**answer, "state": pending.state, "iss": self._issuer})
+        # 303: what comes next is a GET, and the form with its code stays here.
+        return RedirectResponse(
+            where, status_code=303, headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        )

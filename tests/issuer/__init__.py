@@ -1,0 +1,1 @@
+"""The built-in authorization server, as clients, people and strangers use it."""
