@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import json
 import os
 import signal
@@ -182,6 +183,8 @@ def _serve_http(settings: Settings) -> int:
 
 def _greet(settings: Settings, base_url: str) -> None:
     """Where to connect, and who may do what."""
+    from finexio_mcp.access.place import home
+    from finexio_mcp.guards.ledger.place import describe
     from finexio_mcp.web import rules
 
     _say(f"Serving MCP at {base_url}{rules.MCP_PATH} (Streamable HTTP) and {base_url}{rules.SSE_PATH} (older clients).")
@@ -192,7 +195,9 @@ def _greet(settings: Settings, base_url: str) -> None:
             ways += f", or a sign-in at {base_url if settings.oauth_issuer == BUILTIN else settings.oauth_issuer}"
         _say(f"Clients need {ways}. This server allows {settings.granted!r} at most.")
     elif guest.access == "read" and settings.granted != "read":
-        _say("Programs on this machine may read. To let one write or pay: finexio-mcp tokens create --help")
+        simulated = " --simulator" if settings.embedded else ""
+        _say(f"Programs on this machine may read. To let one write or pay: finexio-mcp tokens create --help{simulated}")
+    _say(f"Tokens are looked up in {describe(home(settings))}.")
     if settings.credentials() is None:
         _say(f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same.")
 
@@ -484,21 +489,37 @@ def _survey(*, simulator: bool, style: Style) -> int:
         return 128 + signal.SIGINT
 
 
-class LedgerGroup(click.Group):
-    """Its commands are loaded when one of them is asked for."""
+class LazyGroup(click.Group):
+    """Its commands are loaded when one of them is asked for, from `COMMANDS` in a package of its own."""
+
+    def __init__(self, *args: Any, package: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._package = package
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        from finexio_mcp.ledger_cli import COMMANDS
-
-        return list(COMMANDS)
+        return list(self._load())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from finexio_mcp.ledger_cli import COMMANDS
+        return self._load().get(cmd_name)
 
-        return COMMANDS.get(cmd_name)
+    def _load(self) -> dict[str, click.Command]:
+        return importlib.import_module(self._package).COMMANDS
 
 
-@cli.group(cls=LedgerGroup)
+def _settings_later(context: click.Context) -> Callable[..., Settings]:
+    """How the commands of a group get settings: not before they need them, since `--help` needs none."""
+    everywhere: bool = context.obj
+
+    def settings(*, simulator: bool = False) -> Settings:
+        found = _settings(simulator=simulator or everywhere)
+        # A misspelt name may be the one that says where the ledger is.
+        _warn(found)
+        return found
+
+    return settings
+
+
+@cli.group(cls=LazyGroup, package="finexio_mcp.ledger_cli")
 @click.pass_context
 def ledger(context: click.Context) -> None:
     """Show what was submitted from here and what is in doubt; record what a person found out about it.
@@ -507,32 +528,10 @@ def ledger(context: click.Context) -> None:
     Offline: finexio-mcp ledger list
     """
     _require_streams("stdout")
-    everywhere: bool = context.obj
-
-    def settings() -> Settings:
-        found = _settings(simulator=everywhere)
-        # A misspelt name may be the one that says where the ledger is.
-        _warn(found)
-        return found
-
-    context.obj = settings
+    context.obj = _settings_later(context)
 
 
-class TokensGroup(click.Group):
-    """Its commands are loaded when one of them is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        from finexio_mcp.tokens_cli import COMMANDS
-
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from finexio_mcp.tokens_cli import COMMANDS
-
-        return COMMANDS.get(cmd_name)
-
-
-@cli.group(cls=TokensGroup)
+@cli.group(cls=LazyGroup, package="finexio_mcp.tokens_cli")
 @click.pass_context
 def tokens(context: click.Context) -> None:
     """Make, list and end what callers over HTTP show: access tokens, and invitations to sign in.
@@ -543,15 +542,7 @@ def tokens(context: click.Context) -> None:
     Example: finexio-mcp tokens create --name reports --access read
     """
     _require_streams("stdout")
-    everywhere: bool = context.obj
-
-    def settings() -> Settings:
-        found = _settings(simulator=everywhere)
-        # A misspelt name may be the one that says where the ledger is.
-        _warn(found)
-        return found
-
-    context.obj = settings
+    context.obj = _settings_later(context)
 
 
 @cli.command("simulator")

@@ -153,7 +153,8 @@ class Settings(BaseSettings):
     state_key: SecretStr | None = _named(
         "FINEXIO_MCP_STATE_KEY",
         None,
-        "Key for digests in a PostgreSQL ledger, the same on every host: 32 characters or more.",
+        "Key for digests in a PostgreSQL ledger, and for sign-ins under way at the built-in issuer; the same on every "
+        "host: 32 characters or more.",
         min_length=32,
     )
     allow_volatile_ledger: bool = _named(

@@ -326,6 +326,20 @@ def test_the_simulator_can_be_named_for_all_commands(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "state").rglob("*") if path.is_file()] == ["access.db"]
 
 
+def test_the_simulator_can_be_named_behind_each_command(tmp_path: Path) -> None:
+    """Ours: as for `call` and `doctor`; a token that was made elsewhere would be unknown to the server."""
+    simulator = {"FINEXIO_ENVIRONMENT": "production"}
+    made = run(simulator, "create", "--name", "n", "--access", "pay", "--simulator")
+    invited = run(simulator, "invite", "--name", "m", "--access", "read", "--simulator")
+
+    assert found({"FINEXIO_ENVIRONMENT": "simulator"}, made.stdout.strip()) is not None
+    assert [row["name"] for row in json.loads(run(simulator, "list", "--json", "--simulator").stdout)] == ["n", "m"]
+    assert run(simulator, "revoke", "n", "--simulator").exit_code == 0
+    assert run(simulator, "list").stdout == ""
+    for result in (made, invited):
+        assert f"It is kept, as a digest, in {tmp_path / 'state'}" in result.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_a_token_that_could_not_be_printed_is_revoked(files: Office) -> None:
     """Ours: nobody has it, and it would still be one."""

@@ -19,6 +19,8 @@ WEB = re.compile(r"https?://[^/?]", re.IGNORECASE)
 """Browsers forgive other numbers of slashes; parsers differ."""
 HOST = re.compile(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]")
 PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
+APPS = frozenset({"cursor", "vscode", "vscode-insiders", "windsurf"})
+"""Editors whose schemes have no dot; nothing that a browser runs or reads itself."""
 USUAL_PORTS = {"https": 443, "http": 80}
 
 Kind = Literal["web", "machine", "app"]
@@ -38,13 +40,14 @@ def place_of(uri: str) -> Place | None:
     """Who is behind a redirect URI; `None` if it is none that we send anybody to.
 
     That is https, plain http to this very machine, or a private scheme in reverse-domain form, as RFC 8252 has it for
-    apps. The latter excludes schemes that a browser runs or reads itself: none of those has a dot.
+    apps, or an editor's own. That excludes schemes that a browser runs or reads itself: none of those has a dot.
     """
     url = _parsed(uri)
     if url is None or url.username is not None or url.password is not None:
         return None
     if url.scheme not in USUAL_PORTS:
-        return Place("app", url.scheme, ("https", url.scheme)) if PRIVATE_SCHEME.fullmatch(url.scheme) else None
+        private = url.scheme in APPS or PRIVATE_SCHEME.fullmatch(url.scheme)
+        return Place("app", url.scheme, ("https", url.scheme)) if private else None
     host = url.host or ""
     local = host.strip("[]") in LOOPBACK
     if not WEB.match(uri) or not HOST.fullmatch(host) or (url.scheme == "http" and not local):

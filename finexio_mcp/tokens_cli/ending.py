@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, fail
+from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, fail, simulator_option
 
 NONE = "Nothing was revoked: no token or sign-in of that name or id still lasts. `finexio-mcp tokens list` shows them."
 
 
 @click.command()
 @click.argument("name_or_id", metavar="NAME|ID")
+@simulator_option
 @click.pass_obj
 def revoke(get_settings: GetSettings, name_or_id: str) -> None:
     """End a token, an invitation or a sign-in, by its name or id. The next request with it is refused.

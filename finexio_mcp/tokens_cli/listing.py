@@ -13,7 +13,7 @@ from finexio_mcp.access.grants import Grant
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.ledger.rows import moment
 from finexio_mcp.printing import print_json, print_lines
-from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, limits, moment_or_never
+from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, limits, moment_or_never, simulator_option
 
 MAX_SHOWN_CHARS = 200
 STATES = ("active", "pending", "expired", "revoked")
@@ -21,6 +21,7 @@ STATES = ("active", "pending", "expired", "revoked")
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@simulator_option
 @click.pass_obj
 def list_grants(get_settings: GetSettings, as_json: bool) -> None:
     """List the tokens, and what was let in with an invitation: those that last first, then by name.

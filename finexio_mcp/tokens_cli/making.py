@@ -10,9 +10,11 @@ import click
 
 from finexio_mcp.access.book import AccessBook, NameTaken
 from finexio_mcp.access.grants import Grant, Terms
+from finexio_mcp.access.place import home
+from finexio_mcp.guards.ledger.place import describe
 from finexio_mcp.printing import print_lines
 from finexio_mcp.settings import BUILTIN, NAMES, Access, Settings
-from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, fail, limits, moment_or_never
+from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, fail, limits, moment_or_never, simulator_option
 from finexio_mcp.tokens_cli.terms import (
     access_option,
     beyond,
@@ -37,6 +39,7 @@ UNTOLD = "It could not be printed, so it was revoked: {why}."
 @toolsets_option
 @tools_option
 @expires_option
+@simulator_option
 @click.pass_obj
 def create(
     get_settings: GetSettings,
@@ -61,6 +64,7 @@ def create(
     grant = _make(settings, name, make)
     _say(
         f"Token {grant.name!r} (id {grant.id}): {limits(grant)}. It ends: {moment_or_never(grant.expires_at_ms)}.",
+        f"It is kept, as a digest, in {describe(home(settings))}.",
         "It is shown this once. Send it to `finexio-mcp serve --http` in the header `Authorization: Bearer TOKEN`.",
     )
     _say_about(grant, terms, settings)
@@ -73,6 +77,7 @@ def create(
 @tools_option
 @expires_option
 @valid_option
+@simulator_option
 @click.pass_obj
 def invite(
     get_settings: GetSettings,
@@ -103,6 +108,7 @@ def invite(
     _say(
         f"Code for {grant.name!r} (id {grant.id}): {limits(grant)}. It works once, until "
         f"{moment_or_never(grant.expires_at_ms)}. The sign-in ends: {moment_or_never(ends_at_ms)}.",
+        f"It is kept, as a digest, in {describe(home(settings))}.",
         "Connect the client, and type the code into the page that asks whether to let it in.",
     )
     _say_about(grant, terms, settings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -22,6 +24,7 @@ from finexio_mcp.web.rules import is_local
 logger = logging.getLogger("finexio_mcp.web")
 
 SCHEME = "bearer"
+NOTED_SECONDS = 60.0
 FORWARDED = (
     "forwarded",
     "via",
@@ -69,6 +72,7 @@ class Authentication:
         self._anonymous = anonymous
         self._offered: Access = offered
         self._metadata_url = metadata_url
+        self._noted: dict[str, float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = await self._judge(scope)
@@ -96,13 +100,22 @@ class Authentication:
         try:
             return await self._verifier.verify(token.strip())
         except InvalidToken as invalid:
+            self._note(f"a token was refused: {invalid}")
             return self._challenge(401, self._offered, "invalid_token", str(invalid))
         except NoScope as lacking:
+            self._note(f"a token was refused: {lacking}")
             return self._challenge(403, self._offered, "insufficient_scope", str(lacking))
         except Undecided as undecided:
-            logger.warning("tokens cannot be checked: %s", undecided.advice)
+            self._note(f"tokens cannot be checked: {undecided.advice}")
             again = {"Retry-After": str(undecided.retry_after_s)}
             return rpc_refusal(503, "temporarily_unavailable", UNDECIDED, again)
+
+    def _note(self, what: str) -> None:
+        """Say it in the log, where clients show nothing; not more than once a minute, since strangers cause it."""
+        now = time.monotonic()
+        if now - self._noted.get(what, -math.inf) >= NOTED_SECONDS:
+            self._noted[what] = now
+            logger.warning("%s", what)
 
     def _judge_without_token(self, scope: Scope, headers: Headers) -> Caller | Response:
         if self._anonymous is not None and _from_here(scope, headers):

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finexio_mcp.web.refusing import MISMATCH, Refused, refusal_for
@@ -77,6 +78,9 @@ class Edge:
         except Refused as refused:
             if not begun:
                 await _answer(refused, scope, receive, send_with_headers)
+        except ClientDisconnect:
+            # Nobody is there to answer, and anybody could fill the log.
+            logger.debug("a client left before its request was whole")
         except Exception as error:
             # Its text may hold anything, so only its kind and place are kept.
             where = "".join(traceback.format_tb(error.__traceback__))

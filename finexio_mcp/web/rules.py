@@ -11,6 +11,7 @@ from finexio_mcp.settings import BUILTIN, LOOPBACK, NAMES, SettingProblem, Setti
 MCP_PATH = "/mcp"
 SSE_PATH = "/sse"
 MESSAGES_PATH = "/messages/"
+HTTP_PORT = 80
 
 
 def is_local(host: str) -> bool:
@@ -33,8 +34,10 @@ def base_url(settings: Settings, port: int | None = None) -> str:
     """
     if settings.public_url is not None:
         return settings.public_url
-    host = settings.http_host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.http_port if port is None else port}"
+    host, port = settings.http_host, settings.http_port if port is None else port
+    name = f"[{host}]" if ":" in host else host
+    # Without the usual port, as browsers and other parties write it: it is compared letter by letter.
+    return f"http://{name}" if port == HTTP_PORT else f"http://{name}:{port}"
 
 
 def allowed_names(settings: Settings) -> frozenset[str]:

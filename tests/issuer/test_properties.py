@@ -116,6 +116,8 @@ GOOD = (
     "http://[::1]:8080/cb",
     "com.example.app:/oauth2redirect",
     "com.example.app://callback",
+    "cursor://anysphere.cursor-mcp/oauth/callback",
+    "vscode://vscode.github-authentication/did-authenticate",
     "io.github.some-thing://oauth?x=1",
 )
 BAD = (
