@@ -20,6 +20,8 @@ from finexio_mcp.settings import Access
 
 ACCESS_TOKEN_MS: Final = 60 * 60 * 1000
 REFRESH_TOKEN_MS: Final = 30 * 24 * 60 * 60 * 1000
+AGAIN_MS: Final = 30_000
+"""How long a refresh token still counts after its first use."""
 """How long a sign-in outlasts its last use, at most; the grant's own end comes first."""
 KEPT_MS: Final = 24 * 60 * 60 * 1000
 """How long a secret is kept after its end, so that its use is still told from a guess."""
@@ -119,9 +121,14 @@ class Store:
             return _pair(connection, grant, grant.access, now_ms)
 
     def exchange_refresh(self, token_id: str, digest: str, client_id: str, access: Access) -> Pair | None:
-        """Use a refresh token up. One that was used already is in two hands: all ends that came of it."""
+        """Use a refresh token up. One that was used already is in two hands: all ends that came of it.
+
+        For a moment after the first use it counts once more, since clients refresh twice at once, and answers get lost.
+        """
         with self._writing() as (connection, now_ms):
-            found = _usable_once(connection, self._scope, token_id, digest, "refresh", client_id, now_ms)
+            found = _usable_once(
+                connection, self._scope, token_id, digest, "refresh", client_id, now_ms, again_ms=AGAIN_MS
+            )
             if found is None:
                 return None
             return _pair(connection, found.grant, lesser(found.grant.access, access), now_ms)
@@ -245,19 +252,29 @@ def _locked(connection: Connection, scope: str, secret_id: str, digest: str, kin
 
 
 def _usable_once(
-    connection: Connection, scope: str, secret_id: str, digest: str, kind: SecretKind, client_id: str, now_ms: int
+    connection: Connection,
+    scope: str,
+    secret_id: str,
+    digest: str,
+    kind: SecretKind,
+    client_id: str,
+    now_ms: int,
+    *,
+    again_ms: int = 0,
 ) -> Found | None:
-    """A secret, used up by this; whoever uses it again ends its grant."""
+    """A secret, used up by this; whoever uses it again, later than `again_ms` after the first time, ends its grant."""
     found = _locked(connection, scope, secret_id, digest, kind)
     if found is None:
         return None
-    if found.used_at_ms is not None:
+    again = found.used_at_ms is not None
+    if found.used_at_ms is not None and not 0 <= now_ms - found.used_at_ms < again_ms:
         _revoke(connection, found.grant.id, now_ms)
         logger.warning("grant %s is revoked, since a secret of it came twice", found.grant.id)
         return None
     if found.is_over(now_ms) or found.grant.client_id != client_id:
         return None
-    _use_up(connection, found, now_ms)
+    if not again:
+        _use_up(connection, found, now_ms)
     return found
 
 

@@ -26,7 +26,7 @@ from finexio_mcp.access.database import open_writer
 from finexio_mcp.access.grants import Terms
 from finexio_mcp.access.looking import Looking
 from finexio_mcp.access.secrets import mint
-from finexio_mcp.access.store import Store
+from finexio_mcp.access.store import AGAIN_MS, Store
 from finexio_mcp.guards.ledger.existing import consult
 from finexio_mcp.guards.ledger.place import peek
 from finexio_mcp.guards.ledger.store import open_store
@@ -110,6 +110,7 @@ async def test_only_digests_are_kept(
         texts += [again.access_text, again.refresh_text]
         shown += repr([grant, invited, pair, again, await book.code(code), await book.refresh(again.refresh_text)])
         await book.find(again.access_text)
+        in_file.ms += AGAIN_MS
         await book.exchange_refresh(pair.refresh_text, CLIENT, "read")
         in_file.files[0].unlink()
         for attempt in (book.find, book.code, book.refresh, book.revoke):

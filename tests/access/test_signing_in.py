@@ -12,7 +12,7 @@ from finexio_mcp.access import store
 from finexio_mcp.access.book import MAX_METADATA_CHARS, AccessBook, AccessUnavailable
 from finexio_mcp.access.grants import Grant, Pair, Terms
 from finexio_mcp.access.secrets import mint
-from finexio_mcp.access.store import ACCESS_TOKEN_MS, MAX_CLIENTS, REFRESH_TOKEN_MS
+from finexio_mcp.access.store import ACCESS_TOKEN_MS, AGAIN_MS, MAX_CLIENTS, REFRESH_TOKEN_MS
 from tests.access.conftest import CLIENT, DAY_MS, HOUR_MS, MINUTE_MS, READ, START_MS, World, asked
 
 WRITE = Terms(access="write", toolsets=frozenset({"core"}))
@@ -262,13 +262,34 @@ async def test_of_many_who_exchange_a_code_at_once_one_does_and_all_is_revoked(w
         assert await states(book) == ["revoked"]
 
 
-async def test_of_many_who_refresh_at_once_one_does_and_all_is_revoked(world: World) -> None:
-    """Ours: the same."""
+async def test_of_many_who_refresh_at_once_each_is_served(world: World) -> None:
+    """Ours: a client in several processes is one client, and none of them is shut out."""
     async with world.book() as book:
         first = await let_in(book)
 
-        (pair,) = await at_once(world, lambda each: each.exchange_refresh(first.refresh_text, CLIENT, "write"))
-        assert await book.find(pair.access_text) is None
+        pairs = await at_once(world, lambda each: each.exchange_refresh(first.refresh_text, CLIENT, "write"))
+        assert len({pair.refresh_text for pair in pairs}) == len(pairs) > 1
+        assert [await book.find(pair.access_text) is not None for pair in pairs] == [True] * len(pairs)
+        assert await states(book) == ["active"]
+
+
+async def test_whose_answer_was_lost_may_refresh_again_for_a_moment(world: World) -> None:
+    """Ours: a broken connection does not end a sign-in; half a minute later the same token does."""
+    async with world.book() as book:
+        first = await let_in(book)
+        lost = await book.exchange_refresh(first.refresh_text, CLIENT, "write")
+        world.ms += AGAIN_MS - 1
+        kept = await book.exchange_refresh(first.refresh_text, CLIENT, "write")
+        assert lost is not None
+        assert kept is not None
+        # A thief is no client of ours, however quick.
+        assert await book.exchange_refresh(first.refresh_text, "a thief", "write") is None
+        assert await book.find(kept.access_text) is not None
+
+        world.ms += 1
+        assert await book.exchange_refresh(first.refresh_text, CLIENT, "write") is None
+        assert await book.find(kept.access_text) is None
+        assert await book.exchange_refresh(kept.refresh_text, CLIENT, "write") is None
         assert await states(book) == ["revoked"]
 
 

@@ -18,6 +18,7 @@ import httpx2
 import pytest
 from starlette.types import Message
 
+from finexio_mcp.access.store import AGAIN_MS
 from finexio_mcp.issuer.tries import REGISTRATIONS_A_MINUTE, WRONG_CODES_A_MINUTE
 from tests.issuer.world import (
     BASE,
@@ -434,6 +435,7 @@ async def test_a_refresh_token_that_comes_twice_ends_all_that_came_of_it() -> No
     async with world() as server:
         client_id, tokens = await server.signed_in()
         renewed = (await server.refresh(client_id, tokens["refresh_token"])).json()
+        server.clock.forward(AGAIN_MS / 1000)
 
         assert refused(await server.refresh(client_id, tokens["refresh_token"]), "invalid_grant")
         assert await server.access_of(renewed["access_token"]) is None
