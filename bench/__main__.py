@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import platform
 import sys
@@ -16,28 +17,40 @@ import httpx2
 from rich.console import Console
 
 from bench.driver import Era, Refused, child
-from bench.measure import Bench, Row
+from bench.measure import Bench
 from bench.report import table
+from bench.rows import Row
+from bench.throughput import Throughput
 
-FIGURES = ("start", "record", "payment", "page", "batch", "flight", "walk", "size", "ledger")
+STDIO_FIGURES = ("record", "payment", "page", "batch", "flight", "walk", "size", "ledger")
+WEB_FIGURES = ("http", "crowd")
+FIGURES = ("start", *STDIO_FIGURES, *WEB_FIGURES)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rounds", type=click.IntRange(1, 1000), default=7, show_default=True, help="Turns of each peer.")
 @click.option("--only", multiple=True, type=click.Choice(FIGURES), help="Only this figure; may be given again.")
-@click.option("--era", type=click.Choice(get_args(Era)), default="2026-07-28", show_default=True)
+@click.option(
+    "--era",
+    type=click.Choice(get_args(Era)),
+    default="2026-07-28",
+    show_default=True,
+    help="Over stdio; over HTTP both are measured.",
+)
 def bench(rounds: int, only: tuple[str, ...], era: Era) -> None:
     """Measure this server beside a bare one on the same SDK and beside plain HTTP, in turns, offline.
 
     Example: python -m bench --only record --only page --rounds 21
     """
+    # A new ledger is begun for each run, and that is no warning here.
+    logging.getLogger("finexio_mcp").addHandler(logging.NullHandler())
     began = time.monotonic()
     try:
         rows = asyncio.run(_measure(only or FIGURES, rounds=rounds, era=era))
     except Refused as error:
         raise click.ClickException(str(error)) from None
     title = (
-        f"Python {platform.python_version()}, {os.cpu_count()} cores, MCP {era} over stdio, "
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, stdio with MCP {era}, "
         f"{rounds} rounds, {time.monotonic() - began:.0f} s"
     )
     # A pipe has no width of its own, and 80 columns would wrap the names.
@@ -59,11 +72,15 @@ async def _measure_in(state: Path, names: tuple[str, ...], *, rounds: int, era: 
         if "start" in names:
             with console.status("start"):
                 found += await bench.start()
-        if rest := [name for name in names if name != "start"]:
+        if chosen := [name for name in names if name in STDIO_FIGURES]:
             async with bench.servers():
-                for name in rest:
+                for name in chosen:
                     with console.status(name):
                         found += await bench.figures[name]()
+        web = Throughput(base_url, http, rounds=rounds, state=state)
+        for name in (name for name in names if name in WEB_FIGURES):
+            with console.status(name):
+                found += await web.figures[name]()
         return found
 
 

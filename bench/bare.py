@@ -1,12 +1,15 @@
 """The peer: the least one writes on the low-level SDK, with the same tools, nothing checked, masked or shaped.
 
-Run as `python -m bench.bare`. It runs the tools that are measured and only lists the others.
+Run as `python -m bench.bare`, or `python -m bench.bare http` for HTTP. It runs the tools that are measured and only
+lists the others.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +46,10 @@ class Upstream:
         return await self._client.get(url, params={"page": page} if page else None)
 
 
-async def main() -> None:
-    """Serve one client on stdin and stdout."""
-    rows = json.loads(CATALOG.read_text(encoding="utf-8"))
+def build() -> Server[Any]:
+    """The server, for either transport."""
+    # Ours offers no other toolset either, unless it is asked for.
+    rows = [row for row in json.loads(CATALOG.read_text(encoding="utf-8")) if row["toolset"] == "core"]
     listing = [types.Tool.model_validate(row["entry"]) for row in rows]
     upstream = Upstream()
 
@@ -62,10 +66,40 @@ async def main() -> None:
             structured_content=data if isinstance(data, dict) else {"result": data},
         )
 
-    server = Server("bare", version="0", on_list_tools=list_tools, on_call_tool=call_tool)
+    schemas = {row["entry"]["name"]: row["entry"]["inputSchema"] for row in rows}
+    return Server(
+        "bare",
+        version="0",
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        # Without it the SDK lists all tools for each call over HTTP, and anything would look fast beside that.
+        get_tool_input_schema=schemas.get,
+    )
+
+
+async def serve_stdio() -> None:
+    """Serve one client on stdin and stdout."""
+    server = build()
     async with stdio_server() as (reading, writing):
         await server.run(reading, writing, server.create_initialization_options())
 
 
+async def serve_http() -> None:
+    """Serve on a free port of this machine until a signal comes; tells its address on stderr."""
+    import uvicorn
+
+    app = build().streamable_http_app(stateless_http=True)
+    # By default idle connections are closed after 5 seconds, and the other server's turn may take longer.
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, http="h11", loop="asyncio", ws="none", timeout_keep_alive=75
+    )
+    # Named TCP, or asyncio would leave Nagle's algorithm on, which costs 40 ms now and then.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(2048)
+        print(f"http://127.0.0.1:{sock.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
+        await uvicorn.Server(config).serve([sock])
+
+
 if __name__ == "__main__":
-    anyio.run(main)
+    anyio.run(serve_http if sys.argv[1:] == ["http"] else serve_stdio)

@@ -34,15 +34,26 @@ class Refused(Exception):
 
 
 @contextlib.asynccontextmanager
-async def child(module: str, environment: Mapping[str, str]) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """`python -m MODULE`, with none of our settings but `environment`; it ends with its input, or is made to."""
+async def child(
+    module: str, environment: Mapping[str, str], *arguments: str, log: int | None = None
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """`python -m MODULE`, with none of our settings but `environment`; it ends with its input, or is made to.
+
+    Args:
+        module: What to run.
+        environment: Variables.
+        arguments: What follows on the command line.
+        log: The file that its standard error goes to.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FINEXIO_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         module,
+        *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=log,
         env={**inherited, **environment},
         cwd=ROOT,
         limit=LONGEST_LINE,

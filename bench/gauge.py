@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-KILOBYTES = re.compile(r"^(?P<name>Pss|VmRSS):\s+(?P<size>\d+) kB", re.MULTILINE)
+KILOBYTES = re.compile(r"^(?P<name>Pss|VmRSS|VmHWM):\s+(?P<size>\d+) kB", re.MULTILINE)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -25,6 +25,11 @@ def cpu_seconds(pid: int) -> float:
 def resident_megabytes(pid: int) -> float:
     """Memory now, pages shared with others included."""
     return _megabytes(Path(f"/proc/{pid}/status"), "VmRSS")
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most that `resident_megabytes` would have told so far."""
+    return _megabytes(Path(f"/proc/{pid}/status"), "VmHWM")
 
 
 def own_megabytes(pid: int) -> float:

@@ -9,18 +9,19 @@ import json
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import httpx2
 
+from bench.control import Control
 from bench.driver import Driver, Era, child
 from bench.gauge import cpu_seconds, own_megabytes, resident_megabytes
 from bench.ledgers import Recording, fill
-from bench.peers import LIST_INVOICES, Ask, Direct, Peer, Served, Spent
+from bench.peers import LIST_INVOICES, Ask, Direct, Peer, Served, Spent, one_invoice
 from bench.records import identifier, to_pay
+from bench.rows import Row
 from bench.upstream import INVOICES, PAGES, PAYMENTS
 
 SLICES = 4
@@ -34,25 +35,11 @@ FULL_ROWS = 100_000
 MOST_WALKS = 3
 """A walk takes long enough to be told apart in few rounds."""
 
-GET_INVOICE, GET_PAYMENT = "get_single_finexio_invoice_by_id", "get_single_finexio_payment_by_id"
+GET_PAYMENT = "get_single_finexio_payment_by_id"
 CREATE_INVOICES = "finexio_invoices_bulk_create"
 
 SEEN = ("name", "description", "inputSchema")
 """What a host puts in front of a model."""
-
-
-@dataclass
-class Row:
-    """One line of the table: a value a round for each peer, in the same order."""
-
-    figure: str
-    unit: str
-    bound: str = ""
-    values: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
-
-    def add(self, peer: str, value: float) -> None:
-        """Keep what one peer took in one round."""
-        self.values.setdefault(peer, []).append(value)
 
 
 class Size:
@@ -98,6 +85,7 @@ class Bench:
         self._ours: Served
         self._bare: Served
         self._direct = Direct(base_url, http)
+        self._upstream = Control(base_url, http)
         self._run = secrets.token_hex(2).upper()
         self._submitted = itertools.count(step=BATCH_ROWS)
         self.figures: dict[str, Callable[[], Awaitable[list[Row]]]] = {
@@ -117,7 +105,7 @@ class Bench:
         """Both servers, running and warm."""
         async with self._server("ours") as self._ours, self._server("bare") as self._bare:
             for peer in self._peers(0):
-                await peer.work([_one_invoice(index) for index in range(20)])
+                await peer.work([one_invoice(index) for index in range(20)])
             yield
 
     @contextlib.asynccontextmanager
@@ -164,12 +152,12 @@ class Bench:
                 resident_megabytes(server.pid),
                 own_megabytes(server.pid),
             ]
-            called = await server.work([_one_invoice(0)])
+            called = await server.work([one_invoice(0)])
             return [*listed, listed[0] + called.seconds * 1000, resident_megabytes(server.pid)]
 
     async def record(self) -> list[Row]:
         """One small record by id."""
-        asks = [_one_invoice(index) for index in range(RECORDS_A_SLICE)]
+        asks = [one_invoice(index) for index in range(RECORDS_A_SLICE)]
         return await self._calls("one invoice", lambda: asks, bound="1.00")
 
     async def payment(self) -> list[Row]:
@@ -190,17 +178,17 @@ class Bench:
 
     async def flight(self) -> list[Row]:
         """Many calls at a time, and the connections that they open."""
-        asks = [_one_invoice(index) for index in range(FLIGHTS_A_SLICE)]
+        asks = [one_invoice(index) for index in range(FLIGHTS_A_SLICE)]
         opened = Row("  connections opened", "", str(IN_FLIGHT))
-        await self._control(f"/delay/{CONNECTIONS_DELAY_MS}")
+        await self._upstream.delay(CONNECTIONS_DELAY_MS)
         for peer in self._peers(0):
-            before = await self._stats("connections")
+            before = await self._upstream.connections()
             for _ in range(3):
                 await peer.work(asks, width=IN_FLIGHT)
-            opened.add(peer.name, await self._stats("connections") - before)
-        await self._control(f"/delay/{FLIGHT_DELAY_MS}")
+            opened.add(peer.name, await self._upstream.connections() - before)
+        await self._upstream.delay(FLIGHT_DELAY_MS)
         rows = await self._calls(f"{IN_FLIGHT} calls in flight, a call", lambda: asks, bound="1.00", width=IN_FLIGHT)
-        await self._control("/delay/0")
+        await self._upstream.delay(0)
         return [*rows, opened]
 
     async def walk(self) -> list[Row]:
@@ -210,14 +198,14 @@ class Bench:
         memory, grown = Row("  memory after (RSS)", "MB"), Row("  memory grown by one walk", "MB")
         for turn in range(min(self._rounds, MOST_WALKS) + 1):
             for peer in self._peers(turn):
-                asked, held = await self._stats("requests"), resident_megabytes(peer.pid)
+                asked, held = await self._upstream.requests(), resident_megabytes(peer.pid)
                 # The first turn takes the memory that any walk takes once.
                 spent = await peer.walk()
                 if not turn:
                     continue
                 time_row.add(peer.name, spent.seconds)
                 cpu_row.add(peer.name, spent.cpu_seconds)
-                gets.add(peer.name, await self._stats("requests") - asked)
+                gets.add(peer.name, await self._upstream.requests() - asked)
                 if isinstance(peer, Served):
                     memory.add(peer.name, resident_megabytes(peer.pid))
                     grown.add(peer.name, resident_megabytes(peer.pid) - held)
@@ -282,13 +270,6 @@ class Bench:
         rows = to_pay(self._run, next(self._submitted), count)
         return Ask(CREATE_INVOICES, {"invoices": rows}, "/invoices/batch/", rows)
 
-    async def _stats(self, name: str) -> float:
-        return (await self._control("/stats"))[name]
-
-    async def _control(self, target: str) -> Any:
-        response = await self._http.get(self._base_url.removesuffix("/v2") + target)
-        return response.raise_for_status().json()
-
 
 def count_tokens(text: str) -> int:
     """How many tokens a current model of OpenAI's counts."""
@@ -299,11 +280,6 @@ def count_tokens(text: str) -> int:
 
 def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _one_invoice(index: int) -> Ask:
-    key = identifier("invoice", index)
-    return Ask(GET_INVOICE, {"id": key}, f"/invoices/{key}/")
 
 
 def _one_payment(index: int) -> Ask:

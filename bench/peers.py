@@ -13,9 +13,10 @@ import httpx2
 
 from bench.driver import Driver, Refused
 from bench.gauge import cpu_seconds
+from bench.records import identifier
 from bench.upstream import INVOICES, PAGES
 
-LIST_INVOICES = "list_all_finexio_invoices"
+LIST_INVOICES, GET_INVOICE = "list_all_finexio_invoices", "get_single_finexio_invoice_by_id"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,12 @@ class Ask:
     arguments: dict[str, Any]
     target: str
     rows: list[dict[str, Any]] | None = None
+
+
+def one_invoice(index: int) -> Ask:
+    """One small record by its id."""
+    key = identifier("invoice", index)
+    return Ask(GET_INVOICE, {"id": key}, f"/invoices/{key}/")
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,10 @@ def _serve_http(settings: Settings) -> int:
     from finexio_mcp.web import rules, serving
 
     if problems := rules.refusals(settings):
-        _fail_settings(problems)
+        flags = {NAMES[field]: flag for flag, field, _ in HTTP_OPTIONS}
+        _fail_settings(
+            [SettingProblem(f"{name} ({flags[name]})" if name in flags else name, text) for name, text in problems]
+        )
     _warn(settings)
     for name, problem in rules.warnings(settings):
         _say(f"warning: {name} {problem}")
@@ -177,8 +180,7 @@ def _serve_http(settings: Settings) -> int:
         _say(f"Cannot listen on {settings.http_host}, port {settings.http_port}: {error.strerror or error}.")
         return 1
     with sock:
-        anyio.run(functools.partial(serving.serve, settings, sock, ready=functools.partial(_greet, settings)))
-    return 0
+        return anyio.run(functools.partial(serving.serve, settings, sock, ready=functools.partial(_greet, settings)))
 
 
 def _greet(settings: Settings, base_url: str) -> None:

@@ -255,19 +255,21 @@ def _log(tool: ToolSpec, envelope: Envelope, op_id: str | None, caller: Caller, 
     outcome = envelope.content["error"]["code"] if "error" in envelope.content else status
     # A repeated call is answered for the one that the ledger knows.
     op_id = envelope.content.get("op_id", op_id)
-    name = None if caller is OPERATOR else caller.name
+    # A name can be given again, a key cannot.
+    name, key = (None, None) if caller is OPERATOR else (caller.name, caller.key)
     logger.info(
         "%s %s%s %.0f ms%s",
         tool.name,
         outcome,
         f" {op_id}" if op_id else "",
         seconds * 1000,
-        f" for {name}" if name else "",
+        f" for {name} ({key})" if name else "",
         extra={
             "tool": tool.name,
             "outcome": outcome,
             "op_id": op_id,
             "duration_ms": round(seconds * 1000),
             "caller": name,
+            "caller_key": key,
         },
     )

@@ -65,9 +65,11 @@ class Engine:
         self._tasks: TaskGroup | None = None
         self._dispatcher: Dispatcher | None = None
         self._warm = False
+        self._calls = 0
         self._writes = 0
         self._draining = False
         self._idle = anyio.Event()
+        self._quiet = anyio.Event()
 
     async def __aenter__(self) -> Self:
         self._tasks = await anyio.create_task_group().__aenter__()
@@ -111,6 +113,7 @@ class Engine:
             return self._not_run(listed, arguments, Unavailable(LEAVING))
         writes = listed.access != "read"
         self._writes += writes
+        self._calls += 1
         try:
             async with self._gate.turn(caller.key):
                 return await self._run(listed, arguments, caller)
@@ -118,8 +121,11 @@ class Engine:
             return self._not_run(listed, arguments, error)
         finally:
             self._writes -= writes
+            self._calls -= 1
             if self._draining and not self._writes:
                 self._idle.set()
+            if self._draining and not self._calls:
+                self._quiet.set()
 
     async def _run(self, listed: Listed, arguments: dict[str, Any] | None, caller: Caller) -> Envelope:
         if self._draining:
@@ -176,10 +182,21 @@ class Engine:
         """Take no new calls, and let writes on their way end and be answered. Their deadlines bound the wait."""
         self._draining = True
         answers_wait = bool(self._writes)
-        if self._dispatcher is not None:
-            # Writes that nobody waits for any more are among these.
-            await self._dispatcher.drain()
+        # It is asked before, to cut short what need not be waited for, and after, for what a caller has just left.
+        await self._drain_dispatcher()
         if self._writes:
             await self._idle.wait()
+        await self._drain_dispatcher()
         if answers_wait:
+            await anyio.sleep(LAST_ANSWER_SECONDS)
+
+    async def _drain_dispatcher(self) -> None:
+        """Writes that nobody waits for any more are among those it waits for."""
+        if self._dispatcher is not None:
+            await self._dispatcher.drain()
+
+    async def rest(self) -> None:
+        """After `drain`: let reads end and be answered too. Whoever waits decides how long."""
+        if self._calls:
+            await self._quiet.wait()
             await anyio.sleep(LAST_ANSWER_SECONDS)

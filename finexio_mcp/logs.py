@@ -12,7 +12,7 @@ from typing import Any
 from finexio_mcp.settings import Settings
 
 OURS = "finexio_mcp"
-EXTRAS = ("tool", "outcome", "op_id", "duration_ms", "caller")
+EXTRAS = ("tool", "outcome", "op_id", "duration_ms", "caller", "caller_key")
 
 
 def log_fault(logger: logging.Logger, error: Exception) -> None:
@@ -65,4 +65,6 @@ def configure(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # It logs each message that cannot be read, with a stack: strangers could fill the log.
+    logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     logging.getLogger(OURS).setLevel(settings.log_level.upper())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import mcp_types as types
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from finexio_mcp.envelope import Envelope
 
 TTL_MS = 300_000
+MAX_OFFERS = 256
+INTRODUCTIONS = frozenset({"initialize", "server/discover"})
 
 logger = logging.getLogger("finexio_mcp.server")
 
@@ -52,11 +55,9 @@ def build_server(
     """
     settings = settings or load()
     tools = catalog.read()
-    listing = {
-        name: types.Tool.model_validate(listed.entry)
-        for name, listed in tools.items()
-        if catalog.may_use(listed, settings)
-    }
+    offers = Offers(tools, settings)
+    hint = CacheHint(ttl_ms=TTL_MS, scope="public" if caller_of is None else "private")
+    caller_of = caller_of or (lambda _context: OPERATOR)
 
     @contextlib.asynccontextmanager
     async def own_engine(_server: Server[Engine]) -> AsyncGenerator[Engine]:
@@ -67,11 +68,7 @@ def build_server(
         context: ServerRequestContext[Engine], _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         context.lifespan_context.warm_up_soon()
-        if caller_of is None:
-            return types.ListToolsResult(tools=[*listing.values()])
-        caller = caller_of(context)
-        offered = [tool for name, tool in listing.items() if catalog.may_use(tools[name], settings, caller)]
-        return types.ListToolsResult(tools=offered)
+        return offers.to(caller_of(context)).listed
 
     async def call_tool(
         context: ServerRequestContext[Engine], params: types.CallToolRequestParams
@@ -80,24 +77,65 @@ def build_server(
         if listed is None:
             raise MCPError(types.INVALID_PARAMS, "Unknown tool. tools/list shows those there are.")
         context.lifespan_context.warm_up_soon()
-        caller = OPERATOR if caller_of is None else caller_of(context)
-        envelope = await context.lifespan_context.run(listed, params.arguments, caller=caller)
+        envelope = await context.lifespan_context.run(listed, params.arguments, caller=caller_of(context))
         return cast(types.CallToolResult, _on_the_wire(envelope))
 
-    hint = CacheHint(ttl_ms=TTL_MS, scope="public" if caller_of is None else "private")
+    async def introduce_to(ctx: Any, call_next: Any) -> Any:
+        """The SDK tells everybody the same; who may do less reads of what there is for them."""
+        result = await call_next(ctx)
+        if ctx.method in INTRODUCTIONS:
+            instructions = {"instructions": offers.to(caller_of(ctx)).instructions}
+            if isinstance(result, pydantic.BaseModel):
+                return result.model_copy(update=instructions)
+            return {**result, **instructions}
+        return result
+
     server: Server[Engine] = Server(
         "finexio",
         version=__version__,
         title="Finexio accounts payable",
-        instructions=introduce(listing),
+        instructions=offers.to(OPERATOR).instructions,
         lifespan=lifespan or own_engine,
         cache_hints={"tools/list": hint, "server/discover": hint},
         get_tool_input_schema=lambda name: tools[name].entry["inputSchema"] if name in tools else None,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
+    server.middleware.insert(0, introduce_to)
     server.middleware.insert(0, _guard)
     return server
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What somebody is offered."""
+
+    listed: types.ListToolsResult
+    instructions: str
+
+
+class Offers:
+    """What each caller is offered, made once for all who may do the same."""
+
+    def __init__(self, tools: Mapping[str, catalog.Listed], settings: Settings) -> None:
+        self._tools, self._settings = tools, settings
+        self._entries = {
+            name: types.Tool.model_validate(listed.entry)
+            for name, listed in tools.items()
+            if catalog.may_use(listed, settings)
+        }
+        self._made: dict[object, Offer] = {}
+
+    def to(self, caller: Caller) -> Offer:
+        """What this caller is offered."""
+        rights = (caller.access, caller.toolsets, caller.tools)
+        if rights not in self._made:
+            if len(self._made) >= MAX_OFFERS:
+                self._made.clear()
+            names = [name for name in self._entries if catalog.may_use(self._tools[name], self._settings, caller)]
+            listed = types.ListToolsResult(tools=[self._entries[name] for name in names])
+            self._made[rights] = Offer(listed, introduce(names))
+        return self._made[rights]
 
 
 def _on_the_wire(envelope: Envelope) -> dict[str, Any]:

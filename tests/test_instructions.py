@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -11,13 +12,16 @@ from itertools import chain, combinations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcp import Client
 
 from finexio_mcp import catalog
+from finexio_mcp.callers import OPERATOR, Caller
 from finexio_mcp.introduction import MAX_CHARS, introduce
+from finexio_mcp.server import build_server
 from finexio_mcp.settings import ACCESS_ORDER, TOOLSETS, load
 from finexio_mcp.tools import TOOLS
 from tests.calls import office
-from tests.conftest import ERAS, Era, connect
+from tests.conftest import ERAS, Era, connect, simulator_settings
 
 CATALOG = catalog.read()
 NAMES = list(CATALOG)
@@ -165,3 +169,24 @@ def test_they_cost_a_start_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.strip() == "['finexio_mcp.introduction']"
+
+
+def _always(caller: Caller, _context: object) -> Caller:
+    return caller
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_each_caller_reads_of_what_there_is_for_it(era: Era) -> None:
+    """Ours: a token that may only read is not told how to pay, and the list and the words agree."""
+    reader = Caller(key="token:r", name="reader", origin="token", access="read")
+    chosen = simulator_settings()
+    told: list[str] = []
+    for caller in (reader, OPERATOR):
+        server = build_server(chosen, caller_of=functools.partial(_always, caller))
+        async with Client(server, mode=era) as client:
+            names = [tool.name for tool in (await client.list_tools()).tools]
+            assert client.instructions == introduce(names)
+            told.append(client.instructions or "")
+
+    assert "finexio_invoices_bulk_create" not in told[0]
+    assert "finexio_invoices_bulk_create" in told[1]

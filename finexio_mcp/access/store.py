@@ -20,12 +20,13 @@ from finexio_mcp.settings import Access
 
 ACCESS_TOKEN_MS: Final = 60 * 60 * 1000
 REFRESH_TOKEN_MS: Final = 30 * 24 * 60 * 60 * 1000
-AGAIN_MS: Final = 30_000
+AGAIN_MS: Final = 10_000
 """How long a refresh token still counts after its first use."""
 """How long a sign-in outlasts its last use, at most; the grant's own end comes first."""
 KEPT_MS: Final = 24 * 60 * 60 * 1000
 """How long a secret is kept after its end, so that its use is still told from a guess."""
-MAX_CLIENTS: Final = 1000
+MAX_CLIENTS: Final = 4000
+"""More than can register while one sign-in lasts, so that a flood of them does not drive out who is signing in."""
 
 logger = logging.getLogger("finexio_mcp.access")
 
@@ -145,7 +146,8 @@ class Store:
                 return
             count = connection.execute(select(func.count()).select_from(CLIENTS)).scalar_one()
             if count >= MAX_CLIENTS:
-                oldest = select(CLIENTS.c.id).where(~_IS_USED).order_by(CLIENTS.c.saved_at_ms, CLIENTS.c.id)
+                # By the index alone, which has the first at hand: strangers cause this, and payments wait for the lock.
+                oldest = select(CLIENTS.c.id).where(~_IS_USED).order_by(CLIENTS.c.saved_at_ms)
                 leaving = delete(CLIENTS).where(CLIENTS.c.id.in_(oldest.limit(count - MAX_CLIENTS + 1)))
                 count -= connection.execute(leaving, {"now_ms": now_ms}).rowcount
             if count >= MAX_CLIENTS:

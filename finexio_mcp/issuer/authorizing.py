@@ -1,5 +1,9 @@
 """`/authorize`: a client sends a person here, who is sent on to the consent page.
 
+Anybody may register a website and would then have us send people there, by a link with our name in it (RFC 9700,
+4.11.2). So what is wrong with a request is sent on by itself only to programs on the person's own machine; elsewhere
+the person reads it, and decides.
+
 The SDK's handler is not used: it takes a request without a method for S256, where RFC 7636 says plain, and its errors
 carry no `iss`.
 """
@@ -14,10 +18,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from finexio_mcp.access.scopes import access_of
+from finexio_mcp.issuer import page
 from finexio_mcp.issuer.clients import Client
 from finexio_mcp.issuer.forms import Parameters, in_query
 from finexio_mcp.issuer.provider import Provider
-from finexio_mcp.issuer.redirects import matches, with_answer
+from finexio_mcp.issuer.redirects import matches, place_of, with_answer
 from finexio_mcp.issuer.refusals import Refused
 from finexio_mcp.issuer.targets import Targets
 from finexio_mcp.settings import Access
@@ -48,7 +53,7 @@ class Authorizing:
         self._issuer = issuer
 
     async def authorize(self, request: Request) -> Response:
-        """Send the person on to the consent page, or back with what is wrong.
+        """Send the person on to the consent page, or say what is wrong.
 
         Raises:
             Refused: It is not known who asks, or where to send the person back to.
@@ -61,11 +66,8 @@ class Authorizing:
             state = self._state(asked)
             params = self._params(asked, redirect_uri, state)
         except Refused as refused:
-            answer = {"error": refused.error, "error_description": refused.description}
-            where = with_answer(redirect_uri, {**answer, "state": state, "iss": self._issuer})
-        else:
-            where = await self._provider.authorize(client.described(self._offered), params)
-        return RedirectResponse(where, status_code=302, headers={"Cache-Control": "no-store"})
+            return self._told(refused, redirect_uri, state)
+        return _sent_to(await self._provider.authorize(client.described(self._offered), params))
 
     async def _client(self, asked: Parameters) -> Client:
         client = await self._provider.find_client(asked.one("client_id") or "")
@@ -80,6 +82,14 @@ class Authorizing:
         if uri is None or not matches(uri, client.redirect_uris):
             raise Refused("invalid_request", UNKNOWN_PLACE)
         return uri
+
+    def _told(self, refused: Refused, redirect_uri: str, state: str | None) -> Response:
+        place = place_of(redirect_uri)
+        if place is None:
+            raise refused
+        answer = {"error": refused.error, "error_description": refused.description, "state": state}
+        where = with_answer(redirect_uri, {**answer, "iss": self._issuer})
+        return _sent_to(where) if place.kind == "machine" else page.back(refused, place, where)
 
     def _state(self, asked: Parameters) -> str | None:
         state = asked.one("state")
@@ -107,3 +117,7 @@ class Authorizing:
             redirect_uri_provided_explicitly=asked.one("redirect_uri") is not None,
             resource=self._targets.named_in(asked),
         )
+
+
+def _sent_to(where: str) -> Response:
+    return RedirectResponse(where, status_code=302, headers={"Cache-Control": "no-store"})

@@ -18,7 +18,7 @@ from finexio_mcp.settings import Access
 
 MAX_REDIRECT_URIS = 10
 MAX_NAME_CHARS = 80
-MAX_KEPT_CHARS = 16_000
+MAX_KEPT_CHARS = 4_000
 UNNAMED = "A client without a name"
 GRANT_TYPES = ("authorization_code", "refresh_token")
 
@@ -70,12 +70,6 @@ class Client:
     def described(self, offered: Access) -> OAuthClientInformationFull:
         """The same in the SDK's type."""
         return OAuthClientInformationFull.model_validate(self.metadata(offered))
-
-    @staticmethod
-    def from_description(described: OAuthClientInformationFull) -> Client:
-        """The client that the SDK's type describes."""
-        uris = tuple(str(uri) for uri in described.redirect_uris or ())
-        return Client(described.client_id, described.client_name or UNNAMED, uris, described.client_id_issued_at or 0)
 
 
 def registered(body: bytes, *, now_ms: int) -> Client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
 
 import anyio
 from starlette.requests import Request
@@ -18,12 +19,14 @@ from finexio_mcp.issuer.pending import PENDING_MS, Pending, Seal
 from finexio_mcp.issuer.provider import Provider
 from finexio_mcp.issuer.redirects import place_of, with_answer
 from finexio_mcp.issuer.refusals import Refused
-from finexio_mcp.issuer.tries import WrongCodes
+from finexio_mcp.issuer.tries import Allowance, WrongCodes
 from finexio_mcp.settings import ACCESS_ORDER, Access, Settings
 
 CODE_MS = 60_000
 TWICE_MS = 5_000
 MAX_CODE_CHARS = 100
+NOTES_OF_ONE, NOTES_A_MINUTE = 10, 60
+"""Lines in the log that strangers can cause: for one client, and for all."""
 
 OVER = (
     "It was begun more than ten minutes ago, or on a server that has restarted since. Go back to the app and connect "
@@ -31,7 +34,6 @@ OVER = (
 )
 FOREIGN = "This answer did not come from this server's own page. Go back to the app and connect again."
 TOO_MANY_HERE = "Too many wrong codes were typed. Go back to the app and connect again."
-TOO_MANY = "Too many wrong codes were typed on this server in the last minute. Wait a minute, then allow again."
 NO_CODE = "Type the one-time code, or deny."
 NO_CHOICE = "Choose what the app may do."
 WRONG_CODE = (
@@ -78,7 +80,8 @@ class Consent:
         self._issuer = issuer
         self._wrong = WrongCodes(book.now_ms, forget_ms=PENDING_MS)
         self._given = _Given(book.now_ms)
-        self._turn = anyio.Lock()
+        self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
+        self._notes = Allowance(book.now_ms, for_one=NOTES_OF_ONE, for_all=NOTES_A_MINUTE)
 
     async def ask(self, request: Request) -> Response:
         """The page.
@@ -146,20 +149,20 @@ class Consent:
             return await self._page(pending, NO_CHOICE, status=400)
         if not typed:
             return await self._page(pending, NO_CODE, chosen=chosen, status=400)
-        # One after the other: many at once must not get further, and who clicks twice is answered twice the same.
-        async with self._turn:
+        # One after the other in each sign-in: many at once must not get further, and who clicks twice is answered twice
+        # the same. Nobody waits for the sign-ins of others.
+        async with self._turns.setdefault(pending.nonce, anyio.Lock()):
             code = self._given.get((pending.nonce, typed, chosen))
             if code is None:
                 if self._wrong.too_many_for(pending.nonce):
                     raise Refused("access_denied", TOO_MANY_HERE, status=403)
-                if self._wrong.too_many():
-                    return await self._page(pending, TOO_MANY, chosen=chosen, status=429)
                 code = await self._accepted(pending, typed, chosen)
             if code is not None:
                 self._given.keep((pending.nonce, typed, chosen), code)
                 return self._back(pending, code=code)
             self._wrong.count(pending.nonce)
-        logger.warning("a one-time code did not work: client %s", pending.client_id)
+        if self._notes.take(pending.client_id):
+            logger.warning("a one-time code did not work: client %s", pending.client_id)
         if self._wrong.too_many_for(pending.nonce):
             raise Refused("access_denied", TOO_MANY_HERE, status=403)
         return await self._page(pending, WRONG_CODE, chosen=chosen, status=400)
@@ -189,7 +192,8 @@ class Consent:
         return code
 
     def _denied(self, pending: Pending) -> Response:
-        logger.info("access was denied: client %s", pending.client_id)
+        if self._notes.take(pending.client_id):
+            logger.info("access was denied: client %s", pending.client_id)
         return self._back(pending, error="access_denied", error_description="The person denied it.")
 
     def _back(self, pending: Pending, **answer: str) -> Response:

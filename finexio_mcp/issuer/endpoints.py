@@ -20,7 +20,7 @@ from finexio_mcp.issuer.provider import Provider
 from finexio_mcp.issuer.refusals import Endpoint, Refused, in_json
 from finexio_mcp.issuer.targets import Targets
 from finexio_mcp.issuer.tokens import Tokens
-from finexio_mcp.issuer.tries import REGISTRATIONS_A_MINUTE, Allowance
+from finexio_mcp.issuer.tries import REGISTRATIONS_A_MINUTE, REGISTRATIONS_OF_ONE, Allowance, subscriber
 from finexio_mcp.settings import Access, Settings
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
@@ -79,11 +79,11 @@ def _metadata(base_url: str, offered: Access) -> OAuthMetadata:
 
 def _registration(provider: Provider, book: AccessBook, offered: Access) -> Endpoint:
     """RFC 7591. The SDK's handler is not used: it gives secrets to most clients, and takes any redirect URI."""
-    allowance = Allowance(REGISTRATIONS_A_MINUTE, book.now_ms)
+    allowance = Allowance(book.now_ms, for_one=REGISTRATIONS_OF_ONE, for_all=REGISTRATIONS_A_MINUTE)
 
     async def register(request: Request) -> Response:
         client = registered(await body_of(request), now_ms=book.now_ms())
-        if not allowance.take():
+        if not allowance.take(subscriber(request.client.host if request.client is not None else None)):
             raise Refused("temporarily_unavailable", "Too many clients register at once; try again later.", status=429)
         await provider.remember(client)
         return JSONResponse(client.metadata(offered), status_code=201, headers={"Cache-Control": "no-store"})

@@ -126,8 +126,26 @@ def in_pages(endpoint: Endpoint) -> Endpoint:
     return answer
 
 
-def _ended(message: str, status: int) -> HTMLResponse:
-    body = f'\n<h1>This sign-in cannot go on</h1>\n<p class="alert" role="alert">{escape(message)}</p>\n'
+def back(refused: Refused, place: Place, where: str) -> HTMLResponse:
+    """The page that says what is wrong with a request, and leaves it to the person to tell the app that."""
+    asked = "an app on this device, which opens links of this kind" if place.kind == "app" else "this website"
+    return _ended(
+        refused.description,
+        refused.status,
+        f"""
+<dl>
+<dt>It was begun by {asked} (nobody has checked whose it is)</dt>
+<dd class="place">{escape(place.name)}</dd>
+</dl>
+<p>Nothing was allowed. Go back only if you have just connected this app yourself, and know the place that is named
+above; it is then told what is wrong. Otherwise close this page.</p>
+<p><a href="{escape(where)}" rel="noreferrer">Go back to {escape(place.name)}</a></p>
+""",
+    )
+
+
+def _ended(message: str, status: int, more: str = "\n") -> HTMLResponse:
+    body = f'\n<h1>This sign-in cannot go on</h1>\n<p class="alert" role="alert">{escape(message)}</p>{more}'
     return _page("Sign-in ended", body, status=status, form_action="'none'")
 
 

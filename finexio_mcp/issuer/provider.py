@@ -74,8 +74,8 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, Refresh, Issu
         return client.described(self._offered) if client is not None else None
 
     async def register_client(self, client_info: OAuthClientInformationFull) -> None:
-        """Remember a client that the SDK's type describes."""
-        await self.remember(Client.from_description(client_info))
+        """Not this way: the SDK's handler, which asks for it, is not used, and would take any redirect URI."""
+        raise NotImplementedError
 
     async def authorize(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
         """Where a person is asked for what a client wants."""

@@ -1,56 +1,76 @@
-"""How often somebody may try: wrong codes for one sign-in, wrong codes and registrations in a minute.
+"""How often somebody may try: wrong codes for one sign-in, registrations in a minute.
 
-Counted in this process: with several replicas each counts for itself. A code cannot be guessed in any number of tries
-that fits in its lifetime; the bounds keep guessing from costing us anything.
+Counted in this process: with several replicas each counts for itself. Wrong codes have no bound for the server as a
+whole: a one-time code has 80 random bits and lasts for minutes, so nobody guesses one in any number of tries that fits
+in there, while such a bound would let strangers keep everybody from signing in.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 WINDOW_MS = 60_000
 WRONG_CODES_FOR_ONE = 5
-WRONG_CODES_A_MINUTE = 60
-REGISTRATIONS_A_MINUTE = 30
+SIGN_INS_REMEMBERED = 10_000
+REGISTRATIONS_OF_ONE = 10
+REGISTRATIONS_A_MINUTE = 300
+SUBSCRIBER_BITS = 64
+"""Of an IPv6 address: whoever has one address has all that begin so."""
 
 
 class Allowance:
-    """So many a minute."""
-
-    def __init__(self, limit: int, now_ms: Callable[[], int]) -> None:
-        self._limit = limit
-        self._now_ms = now_ms
-        self._taken: deque[int] = deque()
-
-    def is_used_up(self) -> bool:
-        """Whether there is none left."""
-        while self._taken and self._taken[0] <= self._now_ms() - WINDOW_MS:
-            self._taken.popleft()
-        return len(self._taken) >= self._limit
-
-    def take(self) -> bool:
-        """Use one up, if there is one left."""
-        if self.is_used_up():
-            return False
-        self._taken.append(self._now_ms())
-        return True
-
-
-class WrongCodes:
-    """Counts them, for each sign-in and for all.
+    """So many a minute, for each and for all together. What is remembered is bounded by what is allowed.
 
     Args:
         now_ms: The time.
-        forget_ms: After what time a sign-in is over, and needs no count. The bound for all keeps the rest small.
+        for_one: How many for each.
+        for_all: How many for all.
+    """
+
+    def __init__(self, now_ms: Callable[[], int], *, for_one: int, for_all: int) -> None:
+        self._now_ms = now_ms
+        self._for_one = for_one
+        self._for_all = for_all
+        self._taken: deque[tuple[int, str]] = deque()
+        self._each: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._each)
+
+    def take(self, who: str) -> bool:
+        """Use one up, if there is one left."""
+        now_ms = self._now_ms()
+        # A clock that was put back leaves moments that are yet to come, and nobody should wait for those.
+        while self._taken and not 0 <= now_ms - self._taken[0][0] < WINDOW_MS:
+            self._give_back(self._taken.popleft()[1])
+        if len(self._taken) >= self._for_all or self._each[who] >= self._for_one:
+            return False
+        self._taken.append((now_ms, who))
+        self._each[who] += 1
+        return True
+
+    def _give_back(self, who: str) -> None:
+        self._each[who] -= 1
+        if not self._each[who]:
+            del self._each[who]
+
+
+class WrongCodes:
+    """Counts them for each sign-in.
+
+    Args:
+        now_ms: The time.
+        forget_ms: After what time a sign-in is over, and needs no count.
     """
 
     def __init__(self, now_ms: Callable[[], int], *, forget_ms: int) -> None:
-        self._all = Allowance(WRONG_CODES_A_MINUTE, now_ms)
         self._now_ms = now_ms
         self._forget_ms = forget_ms
-        self._each: Counter[str] = Counter()
-        self._order: deque[tuple[int, str]] = deque()
+        self._each: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        """How many, and when the first of them came; in the order of that."""
 
     def __len__(self) -> int:
         """How many sign-ins are remembered."""
@@ -58,16 +78,28 @@ class WrongCodes:
 
     def too_many_for(self, nonce: str) -> bool:
         """Whether no further code is looked at for this sign-in."""
-        return self._each[nonce] >= WRONG_CODES_FOR_ONE
-
-    def too_many(self) -> bool:
-        """Whether no further code is looked at in this minute."""
-        return self._all.is_used_up()
+        return nonce in self._each and self._each[nonce][0] >= WRONG_CODES_FOR_ONE
 
     def count(self, nonce: str) -> None:
         """One more."""
-        while self._order and self._order[0][0] <= self._now_ms() - self._forget_ms:
-            self._each.pop(self._order.popleft()[1], None)
-        self._all.take()
-        self._each[nonce] += 1
-        self._order.append((self._now_ms(), nonce))
+        now_ms = self._now_ms()
+        while self._each and now_ms - next(iter(self._each.values()))[1] >= self._forget_ms:
+            self._each.popitem(last=False)
+        count, first_ms = self._each.get(nonce, (0, now_ms))
+        self._each[nonce] = count + 1, first_ms
+        if len(self._each) > SIGN_INS_REMEMBERED:
+            # Whoever begins so many gets a few more tries by it. Those are worth nothing; memory is.
+            self._each.popitem(last=False)
+
+
+def subscriber(host: str | None) -> str:
+    """Whom an address counts as. What is no address, such as a name or a socket's file, counts as one."""
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        return ""
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address), SUBSCRIBER_BITS), strict=False))

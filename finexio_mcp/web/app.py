@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from mcp.server import Server
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -28,11 +27,12 @@ from finexio_mcp.server import build_server
 from finexio_mcp.settings import BUILTIN, Settings, SettingsError, load
 from finexio_mcp.web import rules
 from finexio_mcp.web.authentication import Authentication
-from finexio_mcp.web.edge import MAX_BODY_BYTES, Edge
+from finexio_mcp.web.edge import Edge
 from finexio_mcp.web.exchange import exchange_of
 from finexio_mcp.web.probes import Readiness, healthz
 from finexio_mcp.web.rules import MCP_PATH, MESSAGES_PATH, SSE_PATH
 from finexio_mcp.web.sse import EventStreams
+from finexio_mcp.web.streamable import Streamable
 
 if TYPE_CHECKING:
     import httpx2
@@ -85,9 +85,7 @@ class _Assembly:
         self._verifier = Verifier(settings, self._book, base_url=base_url)
         self._server = build_server(settings, lifespan=self._shared, caller_of=_caller_of)
         self._server.middleware.append(_ScopeNote(settings))
-        self._manager = StreamableHTTPSessionManager(
-            self._server, stateless=True, security_settings=UNCHECKED, max_request_body_size=MAX_BODY_BYTES
-        )
+        self._streamable = Streamable(self._server, UNCHECKED)
 
     def app(self) -> Starlette:
         """The app itself."""
@@ -108,16 +106,19 @@ class _Assembly:
         routes: list[BaseRoute] = [
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", Readiness(settings, self._book, lambda: self._engine).readyz, methods=["GET"]),
-            Route(MCP_PATH, self._guarded(self._manager.handle_request, MCP_PATH), methods=["POST"]),
-            Route(SSE_PATH, self._guarded(streams.open, SSE_PATH), methods=["GET"]),
+            *_both(MCP_PATH, self._guarded(self._streamable.serve, MCP_PATH), methods=["POST"]),
+            *_both(SSE_PATH, self._guarded(streams.open, SSE_PATH), methods=["GET"]),
             Mount(MESSAGES_PATH, self._guarded(streams.post, SSE_PATH)),
             *self._oauth(),
         ]
-        return Starlette(
+        app = Starlette(
             routes=routes,
             middleware=[edge, *([cors] if settings.allowed_origins else [])],
             lifespan=self._lifespan,
         )
+        # It would redirect to what a client says is the host, with the scheme that a proxy does not use outside.
+        app.router.redirect_slashes = False
+        return app
 
     def _guarded(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], path: str) -> ASGIApp:
         return Authentication(
@@ -172,12 +173,17 @@ class _Assembly:
             stack.push_async_callback(self._book.aclose)
             stack.push_async_callback(self._verifier.aclose)
             self._engine.warm_up_soon()
-            await stack.enter_async_context(self._manager.run())
+            await stack.enter_async_context(self._streamable.run())
             try:
                 yield
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._engine.drain()
+
+
+def _both(path: str, app: ASGIApp, *, methods: list[str]) -> list[BaseRoute]:
+    """With and without the slash at the end, which people type."""
+    return [Route(each, app, methods=methods) for each in (path, f"{path}/")]
 
 
 class _Endpoint:

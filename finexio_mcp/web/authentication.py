@@ -17,6 +17,7 @@ from finexio_mcp.access.verifier import InvalidToken, NoScope, Undecided, Verifi
 from finexio_mcp.callers import Caller
 from finexio_mcp.settings import Access
 from finexio_mcp.web.answering import Answer
+from finexio_mcp.web.edge import whole
 from finexio_mcp.web.exchange import KEY, Exchange
 from finexio_mcp.web.refusing import rpc_refusal
 from finexio_mcp.web.rules import is_local
@@ -83,6 +84,7 @@ class Authentication:
         # Sessions of the SDK belong to the principal that began them.
         scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=found.key, scopes=[]))
         if scope["method"] == "POST":
+            receive = await whole(receive)
             send = Answer(scope, receive, send, exchange=exchange, refusal=self._too_little)
         await self._app(scope, receive, send)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import cast
 
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
@@ -73,23 +74,14 @@ class Edge:
             await send(message)
 
         try:
-            self._check(Headers(scope=scope), scope["path"])
+            self._check(Headers(scope=scope), scope["path"], scope["method"])
             await self._app(scope, Body(receive), send_with_headers)
-        except Refused as refused:
-            if not begun:
-                await _answer(refused, scope, receive, send_with_headers)
-        except ClientDisconnect:
-            # Nobody is there to answer, and anybody could fill the log.
-            logger.debug("a client left before its request was whole")
         except Exception as error:
-            # Its text may hold anything, so only its kind and place are kept.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("unhandled %s\n%s", type(error).__name__, where)
-            if not begun:
-                refused = Refused(500, "internal", "Internal error; the operator finds the cause in the log.")
+            refused = _refused(error)
+            if refused is not None and not begun:
                 await _answer(refused, scope, receive, send_with_headers)
 
-    def _check(self, headers: Headers, path: str) -> None:
+    def _check(self, headers: Headers, path: str, method: str) -> None:
         if path not in ANYBODY:
             self._check_host(headers)
             self._check_origin(headers)
@@ -100,6 +92,8 @@ class Edge:
             raise Refused(400, "invalid_request", "Content-Length is no number.")
         if int(declared[:20]) > MAX_BODY_BYTES:
             raise _too_large()
+        if method != "POST" and (int(declared[:20]) or "transfer-encoding" in headers):
+            raise Refused(400, "invalid_request", "Only POST has a body here.")
 
     def _check_host(self, headers: Headers) -> None:
         hosts = headers.getlist("host")
@@ -114,8 +108,36 @@ class Edge:
     def _check_origin(self, headers: Headers) -> None:
         """Browsers say which page makes a request; other clients say nothing."""
         own = f"{self._scheme}://{headers['host']}"
-        if any(origin != own and origin not in self._origins for origin in headers.getlist("origin")):
+        origins = headers.getlist("origin")
+        # Images and the like are fetched without an origin, but not without saying that they are.
+        site, mode, kind = (headers.get(f"sec-fetch-{name}", "") for name in ("site", "mode", "dest"))
+        embedded = site not in {"", "none", "same-origin"} and (mode, kind) != ("navigate", "document")
+        if (embedded and not origins) or any(origin != own and origin not in self._origins for origin in origins):
             raise Refused(403, "origin_not_allowed", "Pages of that origin may not call this server.")
+
+
+def _refused(error: Exception) -> Refused | None:
+    """How to answer what went wrong; nothing, if nobody is there any more."""
+    causes = list(_leaves(error))
+    if all(isinstance(cause, ClientDisconnect) for cause in causes):
+        # Anybody could fill the log.
+        logger.debug("a client left before its request was whole")
+        return None
+    refused = next((cause for cause in causes if isinstance(cause, Refused)), None)
+    if refused is None:
+        # The text of an exception may hold anything, so only its kind and place are kept.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("unhandled %s\n%s", type(causes[0]).__name__, where)
+    return refused or Refused(500, "internal", "Internal error; the operator finds the cause in the log.")
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """Task groups wrap what went wrong in them."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 class Body:
@@ -141,6 +163,29 @@ class Body:
         if self._left < 0:
             raise _too_large()
         return message
+
+
+async def whole(receive: Receive) -> Receive:
+    """A body that has arrived, in one piece, for those who should not meet a client that leaves in the middle.
+
+    Raises:
+        ClientDisconnect: It did.
+        Refused: It is too large, or too slow.
+    """
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    arrived: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def replay() -> Message:
+        return arrived.pop() if arrived else await receive()
+
+    return replay
 
 
 def _name_of(host: str) -> str:

@@ -45,4 +45,4 @@ def rpc_refusal(status: int, error: str, description: str, headers: Mapping[str,
 def refusal_for(scope: Scope) -> Callable[..., JSONResponse]:
     """How whoever makes this request reads a refusal."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    return rpc_refusal if path == MCP_PATH or path.startswith(MESSAGES_PATH) else refusal
+    return rpc_refusal if path.rstrip("/") == MCP_PATH or path.startswith(MESSAGES_PATH) else refusal

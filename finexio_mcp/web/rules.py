@@ -65,7 +65,7 @@ def refusals(settings: Settings) -> list[SettingProblem]:
                 NAMES["http_host"], f"is an address that others can reach, so callers have to be known: {tokens}"
             )
         )
-    if not local and not names:
+    if not local and not settings.allowed_hosts and settings.public_url is None:
         found.append(
             SettingProblem(
                 NAMES["http_host"],

@@ -19,14 +19,12 @@ from finexio_mcp.engine import Engine
 from finexio_mcp.settings import Settings
 from finexio_mcp.web import rules
 from finexio_mcp.web.app import create_app
+from finexio_mcp.web.connections import BACKLOG, Connection, connections, make_room
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than proxies keep an idle connection, so that they, and not we, close it."""
-CONNECTIONS = 2_000
-"""Further ones are answered with 503."""
 LAST_ANSWERS_SECONDS = 5
 """For reads that are on their way when the writes have ended."""
-BACKLOG = 2_048
 
 logger = logging.getLogger("finexio_mcp.web")
 
@@ -52,17 +50,18 @@ def listen(settings: Settings) -> socket.socket:
     return sock
 
 
-async def serve(settings: Settings, sock: socket.socket, *, ready: Callable[[str], None]) -> None:
-    """Serve until a signal comes.
+async def serve(settings: Settings, sock: socket.socket, *, ready: Callable[[str], None]) -> int:
+    """Serve until a signal comes; gives the exit code.
 
     Args:
         settings: What the operator decides.
         sock: From `listen`.
         ready: Told the address once requests are answered.
     """
-    base_url = rules.base_url(settings, sock.getsockname()[1])
+    base_url, code = rules.base_url(settings, sock.getsockname()[1]), 0
     async with Engine(settings) as engine:
         app = create_app(settings, base_url=base_url, engine=engine)
+        kind = connections(make_room())
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -70,34 +69,47 @@ async def serve(settings: Settings, sock: socket.socket, *, ready: Callable[[str
             server_header=False,
             lifespan="on",
             ws="none",
-            http="h11",
+            http=kind,
             loop="asyncio",
             proxy_headers=True,
             forwarded_allow_ips=list(settings.forwarded_allow_ips),
+            backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
-            limit_concurrency=CONNECTIONS,
         )
-        server = _Server(config, lambda: ready(base_url))
+        server = _Server(config, kind, lambda: ready(base_url))
         async with anyio.create_task_group() as tasks:
             if sys.platform != "win32":
                 await tasks.start(_leave_on_signal, engine, server)
-            await server.serve(sockets=[sock])
+            try:
+                await server.serve(sockets=[sock])
+            except NotStarted:
+                logger.error("the server could not get ready; what is logged above kept it from that")
+                code = 1
             tasks.cancel_scope.cancel()
+    return code
+
+
+class NotStarted(Exception):
+    """The app could not get ready."""
 
 
 class _Server(uvicorn.Server):
     """Tells when it answers, and leaves signals to us where there are any."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, kind: type[Connection], ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self._kind = kind
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn starts, and tell."""
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # What kept the app from starting stands in the log; a stack of task groups would say no more.
+            raise NotStarted from None
+        self._ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -106,7 +118,8 @@ class _Server(uvicorn.Server):
             yield
 
     def leave(self) -> None:
-        """End streams, which have no end of their own, and then the server."""
+        """End streams, which have no end of their own, and what is not whole yet, and then the server."""
+        self._kind.give_all_up()
         AppStatus.should_exit = True
         self.should_exit = True
 
@@ -117,6 +130,8 @@ async def _leave_on_signal(engine: Engine, server: _Server, *, task_status: Task
     async def leave() -> None:
         logger.info("asked to stop; new calls are refused, writes on their way are waited for")
         await engine.drain()
+        with anyio.move_on_after(LAST_ANSWERS_SECONDS):
+            await engine.rest()
         server.leave()
 
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

@@ -160,17 +160,35 @@ async def test_every_page_keeps_to_itself() -> None:
             await server.answer(page, code="aaaa-bbbb-cccc-dddd"),
             await server.answer(page, headers={}, code="x"),
             await server.begin("nobody"),
+            await server.begin(client_id, response_type="token"),
             await server.http.get("/consent"),
             await server.http.get("/consent", params={"request": "x"}),
         ]
 
-        assert [answer.status_code for answer in pages] == [200, 400, 403, 400, 400, 400]
+        assert [answer.status_code for answer in pages] == [200, 400, 403, 400, 400, 400, 400]
         for answer in pages:
             assert answer.headers["content-type"] == "text/html; charset=utf-8"
             assert answer.headers["cache-control"] == "no-store"
             # With `no-referrer`, browsers would send the form with the origin `null`, which we do not take.
             assert answer.headers["referrer-policy"] == "same-origin"
             assert policy_of(answer)["frame-ancestors"] == "'none'"
+
+
+async def test_the_link_back_says_nothing_of_its_own_and_runs_nothing() -> None:
+    """Ours: what the client put into its address and its state stays text; the page's own policy holds here too."""
+    uri = "https://client.example/cb?a='onclick=alert(1)&amp;b=%22%3E"
+    async with world() as server:
+        client_id = (await server.register(redirect_uris=[uri]))["client_id"]
+        answer = await server.begin(client_id, redirect_uri=uri, response_type="token", state='"><script>x</script>')
+        page = Page(answer.text)
+
+        (link,) = page.all("a")
+        assert link.keys() == {"href", "rel"}
+        assert str(link["href"]).startswith(f"{uri}&error=unsupported_response_type&")
+        assert not {tag for tag, _ in page.tags} & {"script", "form", "img", "iframe", "base"}
+        assert "alert" not in page.text
+        assert policy_of(answer)["default-src"] == policy_of(answer)["form-action"] == "'none'"
+        assert link["rel"] == "noreferrer"
 
 
 async def test_the_page_can_be_used_without_seeing_it() -> None:

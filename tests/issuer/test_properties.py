@@ -11,9 +11,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import AnyUrl
 
+from finexio_mcp.access.store import MAX_CLIENTS
 from finexio_mcp.issuer.pending import PENDING_MS, Pending, Seal
 from finexio_mcp.issuer.redirects import matches, place_of, with_answer
-from finexio_mcp.issuer.tries import WINDOW_MS, WRONG_CODES_A_MINUTE, WRONG_CODES_FOR_ONE, Allowance, WrongCodes
+from finexio_mcp.issuer.tries import (
+    REGISTRATIONS_A_MINUTE,
+    SIGN_INS_REMEMBERED,
+    WINDOW_MS,
+    WRONG_CODES_FOR_ONE,
+    Allowance,
+    WrongCodes,
+    subscriber,
+)
 from tests.conftest import simulator_settings
 from tests.issuer.world import Clock
 
@@ -271,24 +280,111 @@ def test_the_seal_can_be_read_and_holds_no_secret() -> None:
 def test_a_minute_allows_so_many_and_no_more() -> None:
     """Ours: each place is free again a minute after it was taken."""
     clock = Clock()
-    allowance = Allowance(2, clock)
-    assert [allowance.take() for _ in range(3)] == [True, True, False]
+    allowance = Allowance(clock, for_one=2, for_all=9)
+    assert [allowance.take("one") for _ in range(3)] == [True, True, False]
+    assert allowance.take("another")
 
     clock.ms += WINDOW_MS - 1
-    assert allowance.is_used_up()
+    assert not allowance.take("one")
     clock.ms += 1
-    assert [allowance.take() for _ in range(3)] == [True, True, False]
+    assert [allowance.take("one") for _ in range(3)] == [True, True, False]
+
+
+def test_a_clock_that_is_put_back_keeps_nobody_waiting() -> None:
+    """Ours: what was taken in a time that is yet to come does not count."""
+    clock = Clock()
+    allowance = Allowance(clock, for_one=1, for_all=1)
+    assert [allowance.take("one") for _ in range(2)] == [True, False]
+
+    clock.ms -= 3_600_000
+    assert [allowance.take("one") for _ in range(2)] == [True, False]
+
+
+@unhurried
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 0, 0, 1, 20_000, WINDOW_MS])), max_size=60))
+def test_no_minute_sees_more_than_is_allowed(asked: list[tuple[int, int]]) -> None:
+    """Ours: neither by one nor by all; and nothing is refused that may be taken."""
+    clock = Clock()
+    allowance = Allowance(clock, for_one=2, for_all=5)
+    taken: list[tuple[int, int]] = []
+    for who, later_ms in asked:
+        clock.ms += later_ms
+        recent = [each for when, each in taken if clock.ms - when < WINDOW_MS]
+        allowed = len(recent) < 5 and recent.count(who) < 2
+        assert allowance.take(str(who)) is allowed
+        if allowed:
+            taken.append((clock.ms, who))
+        assert len(allowance) <= 5
+
+
+def test_no_more_is_remembered_of_strangers_than_is_allowed() -> None:
+    """Ours: whoever comes from a thousand addresses fills no memory; those who were refused leave no trace."""
+    clock = Clock()
+    allowance = Allowance(clock, for_one=10, for_all=REGISTRATIONS_A_MINUTE)
+    taken = [allowance.take(f"192.0.{number // 256}.{number % 256}") for number in range(1_000)]
+    assert (taken.count(True), len(allowance)) == (REGISTRATIONS_A_MINUTE, REGISTRATIONS_A_MINUTE)
+
+    clock.ms += WINDOW_MS
+    assert allowance.take("192.0.2.1")
+    assert len(allowance) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("2001:db8:0:1::1", "2001:0DB8:0:1:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        (None, "", True),
+        ("unix:", "x" * 5_000, True),
+        ("127.0.0.1", None, False),
+    ],
+)
+def test_who_has_one_address_has_all_that_are_given_out_with_it(one: str | None, other: str | None, same: bool) -> None:
+    """Ours: of IPv6 that is a /64; and what is no address at all is one, not as many as somebody can think of."""
+    assert (subscriber(one) == subscriber(other)) is same
+
+
+@unhurried
+@given(TEXT | st.ip_addresses().map(str))
+def test_every_address_counts_as_somebody(host: str) -> None:
+    """Ours: short, and without a failure."""
+    assert len(subscriber(host)) <= 43
 
 
 def test_tries_that_are_over_are_forgotten() -> None:
     """Ours: the memory of wrong codes does not grow."""
     clock = Clock()
     wrong = WrongCodes(clock, forget_ms=PENDING_MS)
-    for number in range(20 * WRONG_CODES_A_MINUTE):
-        clock.ms += WINDOW_MS // WRONG_CODES_A_MINUTE + 1
-        assert not wrong.too_many()
+    for number in range(5_000):
+        clock.ms += 1_000
         wrong.count(f"sign-in {number // WRONG_CODES_FOR_ONE}")
 
-    assert len(wrong) <= PENDING_MS // WINDOW_MS * WRONG_CODES_A_MINUTE
-    assert wrong.too_many_for(f"sign-in {20 * WRONG_CODES_A_MINUTE // WRONG_CODES_FOR_ONE - 1}")
+    assert len(wrong) <= PENDING_MS // 1_000 // WRONG_CODES_FOR_ONE + 1
+    assert wrong.too_many_for("sign-in 999")
     assert not wrong.too_many_for("sign-in 0")
+
+
+def test_a_crowd_of_sign_ins_fills_no_memory() -> None:
+    """Ours: of those that had wrong codes the newest are remembered."""
+    wrong = WrongCodes(Clock(), forget_ms=PENDING_MS)
+    for number in range(SIGN_INS_REMEMBERED + 7):
+        for _ in range(WRONG_CODES_FOR_ONE):
+            wrong.count(f"sign-in {number}")
+            assert len(wrong) <= SIGN_INS_REMEMBERED
+
+    assert [wrong.too_many_for(f"sign-in {number}") for number in (6, 7, SIGN_INS_REMEMBERED + 6)] == [
+        False,
+        True,
+        True,
+    ]
+    assert not wrong.too_many_for("nobody")
+
+
+def test_more_clients_are_kept_than_register_while_a_sign_in_lasts() -> None:
+    """Ours: so no flood drives out a client whose person is still typing the code."""
+    assert PENDING_MS // WINDOW_MS * REGISTRATIONS_A_MINUTE < MAX_CLIENTS

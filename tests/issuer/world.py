@@ -26,6 +26,7 @@ from tests.conftest import simulator_settings
 
 BASE = "https://mcp.example.com"
 REDIRECT = "https://client.example/callback"
+ON_THIS_MACHINE = "http://127.0.0.1:4100/callback"
 VERIFIER = "v" * 43 + "-._~"
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
 FROM_OUR_PAGE = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}
@@ -113,6 +114,11 @@ class World:
     http: httpx2.AsyncClient
     clock: Clock
     settings: Settings
+    transport: httpx2.ASGITransport
+
+    def comes_from(self, address: str) -> None:
+        """Whoever asks from now on, as the server sees it."""
+        self.transport.client = (address, 4100)
 
     async def invite(self, access: Access = "pay", name: str | None = None, **bounds: int | None) -> str:
         """What `finexio-mcp tokens invite` tells a person."""
@@ -234,6 +240,6 @@ async def world(clock: Clock | None = None, **settings: Any) -> AsyncGenerator[W
     transport = httpx2.ASGITransport(build_app(chosen, book))
     try:
         async with httpx2.AsyncClient(transport=transport, base_url=BASE) as http:
-            yield World(book, http, time, chosen)
+            yield World(book, http, time, chosen, transport)
     finally:
         await book.aclose()

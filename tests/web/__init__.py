@@ -1,0 +1,1 @@
+"""The server over HTTP, reached as clients reach it: over a socket."""
