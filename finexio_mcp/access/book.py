@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import anyio
@@ -33,6 +34,8 @@ __all__ = ["AccessBook", "AccessUnavailable", "NameTaken", "is_name"]
 LAST_USE_MS: Final = 60_000
 """How exact the last use is: more would be a write for every call."""
 MAX_NOTED: Final = 10_000
+MAX_SHARED: Final = 100
+"""How many secrets one read looks up."""
 MAX_NAME_CHARS: Final = 80
 MAX_ID_CHARS: Final = 2_048
 """Of a client: it may be a URL."""
@@ -70,6 +73,7 @@ class AccessBook:
         self._now = now
         self.place: Place = home(settings)
         self._looking = _Queue(_Opened(self.place, self._open_looking))
+        self._look_ups = _LookUps(self._looking)
         self._storing = _Queue(_Opened(self.place, self._open_store))
         self._uses = _LastUses(_Opened(self.place, self._open_store))
 
@@ -190,7 +194,7 @@ class AccessBook:
         return await self._storing.run(lambda store: store.exchange_refresh(*parsed, client_id, access))
 
     async def save_client(self, client_id: str, metadata_json: str) -> None:
-        """Remember what a client says about itself. 1,000 are kept; those that nobody let in go first.
+        """Remember what a client says about itself. 4,000 are kept; those that nobody let in go first.
 
         Raises:
             ValueError: It is too long, or no text that can be kept.
@@ -223,7 +227,7 @@ class AccessBook:
         if parsed is None:
             return None
         secret_id, digest = parsed
-        found = await self._looking.run(lambda looking: looking.find(secret_id))
+        found = await self._look_ups.find(secret_id)
         same = secrets.matches(found.digest if found is not None else None, digest)
         return found if found is not None and same and found.kind in kinds else None
 
@@ -272,12 +276,14 @@ T = TypeVar("T")
 
 
 class _Opened(Generic[R]):
-    """What is opened when it is needed, and again after trouble. One thread at a time."""
+    """What is opened when it is needed, and again after trouble. One thread at a time; others wait."""
 
     def __init__(self, place: Place, open_: Callable[[], R]) -> None:
         self._place = place
         self._open = open_
         self._held: R | None = None
+        # A task that asyncio itself cancels leaves its thread behind, at work.
+        self._lock = threading.RLock()
 
     def use(self, ask: Callable[[R], T]) -> T:
         """Ask it.
@@ -285,22 +291,24 @@ class _Opened(Generic[R]):
         Raises:
             AccessUnavailable: Saying what an operator should do.
         """
-        try:
-            if self._held is None:
-                self._held = self._open()
-            return ask(self._held)
-        except Exception as error:
-            if not isinstance(error, Unusable) and not is_foreign(error):
-                raise
-            self.close()
-            trouble = error if isinstance(error, Unusable) else explain(error, file=self._place.file)
-            # Not even as a cause: a driver's exception holds the connection, password included.
-            raise AccessUnavailable(_placed(trouble, self._place), retryable=trouble.kind in PASSING) from None
+        with self._lock:
+            try:
+                if self._held is None:
+                    self._held = self._open()
+                return ask(self._held)
+            except Exception as error:
+                if not isinstance(error, Unusable) and not is_foreign(error):
+                    raise
+                self.close()
+                trouble = error if isinstance(error, Unusable) else explain(error, file=self._place.file)
+                # Not even as a cause: a driver's exception holds the connection, password included.
+                raise AccessUnavailable(_placed(trouble, self._place), retryable=trouble.kind in PASSING) from None
 
     def close(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            held.close()
+        with self._lock:
+            held, self._held = self._held, None
+            if held is not None:
+                held.close()
 
 
 def _placed(trouble: Unusable, place: Place) -> str:
@@ -339,6 +347,50 @@ class _Queue(Generic[R]):
             self._failures, self._failure = self._failures + 1, error
             logger.error("grants cannot be looked up or changed: %s", error.advice)
             raise
+
+
+@dataclass(eq=False)
+class _Read:
+    """What one read looks up, and what came of it once it was made."""
+
+    ids: set[str] = field(default_factory=set[str])
+    found: Mapping[str, Found] | None = None
+    failure: Exception | None = None
+
+
+class _LookUps:
+    """Rows of secrets. Those who ask while a read is under way share the next one, so that no queue builds up.
+
+    A read takes no more ids once it has begun. So each answer is from a read that began after it was asked for, and
+    what was revoked by then is seen.
+    """
+
+    def __init__(self, queue: _Queue[Looking]) -> None:
+        self._queue = queue
+        self._turn = anyio.Lock()
+        self._next = _Read()
+
+    async def find(self, secret_id: str) -> Found | None:
+        read = self._next
+        read.ids.add(secret_id)
+        if len(read.ids) >= MAX_SHARED:
+            self._next = _Read()
+        async with self._turn:
+            # The first whose turn it is reads for all; if they leave before it is done, the next of them does.
+            if read.found is None and read.failure is None:
+                await self._make(read)
+        if read.failure is not None:
+            # One for each: the same one, raised by many, would trail the frames of all.
+            raise copy.copy(read.failure) from read.failure
+        return read.found.get(secret_id) if read.found is not None else None
+
+    async def _make(self, read: _Read) -> None:
+        if self._next is read:
+            self._next = _Read()
+        try:
+            read.found = await self._queue.run(lambda looking: looking.find(read.ids))
+        except Exception as error:
+            read.failure = error
 
 
 class _LastUses:

@@ -6,12 +6,14 @@ import contextlib
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
-from secrets import token_hex
+from secrets import randbelow, token_hex
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from finexio_mcp.access import schema
@@ -61,7 +63,7 @@ class Kept:
         if connection is None:
             return None
         try:
-            return question(connection)
+            return _patiently(lambda: question(connection))
         except BaseException:
             self.close()
             raise
@@ -86,7 +88,7 @@ class Kept:
         try:
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._connection = connection
-            if schema.is_there(connection):
+            if _patiently(lambda: schema.is_there(connection)):
                 return connection
         except BaseException:
             self.close()
@@ -116,9 +118,7 @@ def _reading(file: Path) -> Engine:
     def connect() -> sqlite3.Connection:
         # Used in one thread after the other. It may write, or it could not undo what a process left half done when it
         # ended; it does not.
-        connection = sqlite3.connect(
-            address, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -129,6 +129,22 @@ def _reading(file: Path) -> Engine:
         return connection
 
     return create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask again at random moments while somebody commits: SQLite's own steps become long, and miss most gaps."""
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return ask()
+        except OperationalError as error:
+            if not _is_busy(error.orig) or time.monotonic() > give_up:
+                raise
+        time.sleep((1 + randbelow(5)) / 1000)
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _file_id(file: Path | None) -> tuple[int, int] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from finexio_mcp.access import rows
 from finexio_mcp.access.database import Kept
 from finexio_mcp.access.grants import Found, Grant
@@ -19,9 +21,10 @@ class Looking:
         """Let go of the connection."""
         self._kept.close()
 
-    def find(self, secret_id: str) -> Found | None:
-        """A secret's row; nothing is proved by it."""
-        return self._kept.ask(lambda connection: rows.find(connection, self._scope, secret_id))
+    def find(self, secret_ids: Collection[str]) -> Mapping[str, Found]:
+        """The rows of those of these secrets that there are, by their ids; nothing is proved by them."""
+        found = self._kept.ask(lambda connection: rows.find_all(connection, self._scope, secret_ids))
+        return {each.id: each for each in found or ()}
 
     def grants(self) -> list[Grant]:
         """All that ever were, the oldest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select
@@ -14,11 +15,11 @@ _G: Final = GRANTS.c
 _S: Final = SECRETS.c
 _GRANT: Final = tuple(column for column in _G if column.name not in ("scope", "lasts_until_ms"))
 _SECRET: Final = (_S.id, _S.kind, _S.digest, _S.access, _S.details, _S.expires_at_ms, _S.used_at_ms)
-_FIND: Final = (
-    select(*_SECRET, *_GRANT)
-    .join_from(SECRETS, GRANTS, _G.id == _S.grant_id)
-    .where(_S.id == bindparam("secret_id"), _G.scope == bindparam("scope"))
+_FOUND: Final = (
+    select(*_SECRET, *_GRANT).join_from(SECRETS, GRANTS, _G.id == _S.grant_id).where(_G.scope == bindparam("scope"))
 )
+_FIND: Final = _FOUND.where(_S.id == bindparam("secret_id"))
+_FIND_ALL: Final = _FOUND.where(_S.id.in_(bindparam("secret_ids", expanding=True)))
 _FIND_LOCKED: Final = _FIND.with_for_update()
 _ALL: Final = select(*_GRANT).where(_G.scope == bindparam("scope")).order_by(_G.created_at_ms, _G.id)
 
@@ -27,6 +28,16 @@ def find(connection: Connection, scope: str, secret_id: str, *, lock: bool = Fal
     """A secret's row; nothing is proved by it."""
     row = connection.execute(_FIND_LOCKED if lock else _FIND, {"secret_id": secret_id, "scope": scope}).one_or_none()
     return _found(row) if row is not None else None
+
+
+def find_all(connection: Connection, scope: str, secret_ids: Collection[str]) -> list[Found]:
+    """The rows of those of these secrets that there are, in one statement."""
+    if len(secret_ids) == 1:
+        # As in most calls; a list takes a third longer.
+        found = find(connection, scope, *secret_ids)
+        return [found] if found is not None else []
+    asked = {"secret_ids": list(secret_ids), "scope": scope}
+    return [_found(row) for row in connection.execute(_FIND_ALL, asked)]
 
 
 def grants(connection: Connection, scope: str) -> list[Grant]:

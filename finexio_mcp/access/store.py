@@ -20,9 +20,9 @@ from finexio_mcp.settings import Access
 
 ACCESS_TOKEN_MS: Final = 60 * 60 * 1000
 REFRESH_TOKEN_MS: Final = 30 * 24 * 60 * 60 * 1000
+"""How long a sign-in outlasts its last use, at most; the grant's own end comes first."""
 AGAIN_MS: Final = 10_000
 """How long a refresh token still counts after its first use."""
-"""How long a sign-in outlasts its last use, at most; the grant's own end comes first."""
 KEPT_MS: Final = 24 * 60 * 60 * 1000
 """How long a secret is kept after its end, so that its use is still told from a guess."""
 MAX_CLIENTS: Final = 4000
