@@ -13,6 +13,7 @@ import anyio
 import httpx2
 
 from finexio_mcp.api.answers import TEMPORARY, NotJson, failed_read, failed_write, parse, unknown_outcome
+from finexio_mcp.api.lanes import Lanes, of_one_connection
 from finexio_mcp.api.limits import RateLimit, RetryBudget
 from finexio_mcp.api.requests import Request
 from finexio_mcp.clock import Clock
@@ -81,7 +82,7 @@ class FinexioClient:
 
     Args:
         settings: Address, credentials and rate.
-        reads: Client for GETs.
+        reads: Transport for GETs, which need nothing of what a client adds: no redirects, no cookies.
         writes: Client for everything else: no connection is used twice, since one that the other
             side has just closed would leave a write in doubt.
         clock: Time, for waiting and deadlines.
@@ -92,7 +93,7 @@ class FinexioClient:
         self,
         settings: Settings,
         *,
-        reads: httpx2.AsyncClient,
+        reads: httpx2.AsyncBaseTransport,
         writes: httpx2.AsyncClient,
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
@@ -109,7 +110,7 @@ class FinexioClient:
         self._base_path = self._base.raw_path.decode().rstrip("/")
 
     async def aclose(self) -> None:
-        """Close both clients."""
+        """Close all connections."""
         await self._reads.aclose()
         await self._writes.aclose()
 
@@ -160,7 +161,7 @@ class FinexioClient:
         await self._rate.wait(until)
         outgoing = self._outgoing(request, READ_TIMEOUT, at_host_root=at_host_root)
         try:
-            response, body = await self._exchange(self._reads, outgoing)
+            response, body = await self._received(await self._reads.handle_async_request(outgoing))
         except httpx2.DecodingError:
             raise Unreadable("Finexio's answer could not be decoded; nothing changed.") from None
         except httpx2.HTTPError as error:
@@ -276,17 +277,19 @@ class FinexioClient:
             extensions["trace"] = trace
         return httpx2.Request(request.method, url, headers=headers, content=request.body, extensions=extensions)
 
+    async def _exchange(self, http: httpx2.AsyncClient, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+        return await self._received(await http.send(request, stream=True, follow_redirects=False))
+
     @staticmethod
-    async def _exchange(http: httpx2.AsyncClient, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
-        """Send, and read at most `MAX_BODY_BYTES`."""
-        response = await http.send(request, stream=True, follow_redirects=False)
+    async def _received(response: httpx2.Response) -> tuple[httpx2.Response, bytes]:
+        """Read the body, at most `MAX_BODY_BYTES` of it."""
         try:
             chunks: list[bytes] = []
             size = 0
             async for chunk in response.aiter_bytes():
                 size += len(chunk)
                 if size > MAX_BODY_BYTES:
-                    raise httpx2.DecodingError("the answer is too long", request=request)
+                    raise httpx2.DecodingError("the answer is too long")
                 chunks.append(chunk)
         finally:
             await response.aclose()
@@ -303,16 +306,8 @@ def open_client(
     settings: Settings, *, transport: httpx2.AsyncBaseTransport | None = None, clock: Clock | None = None
 ) -> FinexioClient:
     """A client over real connections, or over `transport`."""
-    # One connection per call in flight; httpx2 keeps only 20 idle ones unless told otherwise.
-    reads = httpx2.AsyncClient(
-        transport=transport
-        or httpx2.AsyncHTTPTransport(
-            trust_env=False,
-            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=30.0),
-        ),
-        trust_env=False,
-        follow_redirects=False,
-    )
+    clock = clock or Clock()
+    reads = transport or Lanes(of_one_connection(), now=clock.monotonic)
     writes = httpx2.AsyncClient(
         transport=transport
         or httpx2.AsyncHTTPTransport(

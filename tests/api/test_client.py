@@ -48,7 +48,7 @@ def client_at(
 ) -> FinexioClient:
     """A client whose jitter is always the longest, unless said otherwise."""
     http = httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=False)
-    return FinexioClient(settings or simulator_settings(), reads=http, writes=http, clock=clock, chance=chance)
+    return FinexioClient(settings or simulator_settings(), reads=transport, writes=http, clock=clock, chance=chance)
 
 
 class Gate:
@@ -442,9 +442,9 @@ async def test_a_port_where_nobody_listens_proves_that_nothing_was_sent() -> Non
     sim = office()
     with sim.listening() as base_url:
         pass
-    http = httpx2.AsyncClient(trust_env=False)
+    reads, writes = httpx2.AsyncHTTPTransport(trust_env=False), httpx2.AsyncClient(trust_env=False)
     settings, clock = simulator_settings(FINEXIO_BASE_URL=base_url), FakeClock()
-    client = FinexioClient(settings, reads=http, writes=http, clock=clock, chance=lambda: 1.0)
+    client = FinexioClient(settings, reads=reads, writes=writes, clock=clock, chance=lambda: 1.0)
 
     with anyio.fail_after(5), pytest.raises(NotExecuted):
         await client.write(POST, until=client.deadline(SOON), leave=Gate())
