@@ -180,16 +180,21 @@ def _serve_http(settings: Settings) -> int:
         _say(f"Cannot listen on {settings.http_host}, port {settings.http_port}: {error.strerror or error}.")
         return 1
     with sock:
-        return anyio.run(functools.partial(serving.serve, settings, sock, ready=functools.partial(_greet, settings)))
+        port: int = sock.getsockname()[1]
+        return anyio.run(
+            functools.partial(serving.serve, settings, sock, ready=functools.partial(_greet, settings, port))
+        )
 
 
-def _greet(settings: Settings, base_url: str) -> None:
+def _greet(settings: Settings, port: int, base_url: str) -> None:
     """Where to connect, and who may do what."""
     from finexio_mcp.access.place import home
     from finexio_mcp.guards.ledger.place import describe
     from finexio_mcp.web import rules
 
     _say(f"Serving MCP at {base_url}{rules.MCP_PATH} (Streamable HTTP) and {base_url}{rules.SSE_PATH} (older clients).")
+    if settings.public_url is not None:
+        _say(f"It listens on {settings.http_host}, port {port}.")
     guest = rules.anonymous(settings)
     if guest is None:
         ways = "a token from `finexio-mcp tokens create`"
@@ -198,7 +203,8 @@ def _greet(settings: Settings, base_url: str) -> None:
         _say(f"Clients need {ways}. This server allows {settings.granted!r} at most.")
     elif guest.access == "read" and settings.granted != "read":
         simulated = " --simulator" if settings.embedded else ""
-        _say(f"Programs on this machine may read. To let one write or pay: finexio-mcp tokens create --help{simulated}")
+        make = f"finexio-mcp tokens create --name NAME --access {settings.granted}{simulated}"
+        _say(f"Programs on this machine may read. A token for one that does more: {make}")
     _say(f"Tokens are looked up in {describe(home(settings))}.")
     if settings.credentials() is None:
         _say(f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same.")

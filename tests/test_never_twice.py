@@ -265,7 +265,12 @@ def test_only_one_place_in_the_product_sends_writes() -> None:
                 if node.func.attr in {"send", "request", "post", "put", "patch", "delete"} and "http" in owner:
                     calls.add((module, node.func.attr))
 
-    assert calls == {("writes.py", "write"), ("api/client.py", "send"), ("doctor.py", "send"), ("access/inquiry.py", "send")}
+    assert calls == {
+        ("writes.py", "write"),
+        ("api/client.py", "send"),
+        ("doctor.py", "send"),
+        ("access/inquiry.py", "send"),
+    }
 
 
 # What is meant twice happens twice ----------------------------------------------

@@ -76,6 +76,7 @@ class AccessBook:
         self._look_ups = _LookUps(self._looking)
         self._storing = _Queue(_Opened(self.place, self._open_store))
         self._uses = _LastUses(_Opened(self.place, self._open_store))
+        self._told: dict[str, int] = {}
 
     def now_ms(self) -> int:
         """The time that everything here goes by."""
@@ -91,10 +92,20 @@ class AccessBook:
         """
         found = await self._proved(secrets.parse(text), "token", "access")
         now_ms = self.now_ms()
-        if found is None or found.is_over(now_ms):
+        if found is None:
+            return None
+        if found.is_over(now_ms):
+            self._tell(found.grant, now_ms)
             return None
         self._uses.note(found.grant, now_ms)
         return replace(found.grant, access=lesser(found.grant.access, found.access))
+
+    def _tell(self, grant: Grant, now_ms: int) -> None:
+        """Say in the log who still uses what has ended, not more than once a minute for each."""
+        state = grant.state(now_ms)
+        if state != "active" and now_ms - self._told.get(grant.id, 0) >= LAST_USE_MS:
+            self._told[grant.id] = now_ms
+            logger.warning("%r (id %s) was refused: it is %s", grant.name, grant.id, state)
 
     async def create(self, name: str, terms: Terms, *, expires_at_ms: int | None) -> tuple[Grant, str]:
         """A token of ours. Its text is told here, and never again.

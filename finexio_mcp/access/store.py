@@ -271,7 +271,11 @@ def _usable_once(
     again = found.used_at_ms is not None
     if found.used_at_ms is not None and not 0 <= now_ms - found.used_at_ms < again_ms:
         _revoke(connection, found.grant.id, now_ms)
-        logger.warning("grant %s is revoked, since a secret of it came twice", found.grant.id)
+        logger.warning(
+            "the sign-in %r (id %s) is revoked: a secret of it came a second time, so somebody may have stolen it",
+            found.grant.name,
+            found.grant.id,
+        )
         return None
     if found.is_over(now_ms) or found.grant.client_id != client_id:
         return None

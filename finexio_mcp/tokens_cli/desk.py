@@ -13,6 +13,8 @@ import click
 
 from finexio_mcp.access.book import AccessBook, AccessUnavailable
 from finexio_mcp.access.grants import Grant
+from finexio_mcp.access.place import home
+from finexio_mcp.guards.ledger.place import describe
 from finexio_mcp.guards.ledger.rows import moment
 
 if TYPE_CHECKING:
@@ -53,6 +55,16 @@ def ask_book(settings: Settings, ask: Callable[[AccessBook], Awaitable[T]]) -> T
         return anyio.run(asked)
     except AccessUnavailable as trouble:
         fail(trouble.advice)
+
+
+def place_of(settings: Settings) -> str:
+    """Where tokens are kept, for people who wonder whether it is the server's place."""
+    return describe(home(settings))
+
+
+def command(settings: Settings, words: str) -> str:
+    """A command as it has to be typed to reach the same place."""
+    return f"finexio-mcp tokens {words}{' --simulator' if settings.embedded else ''}"
 
 
 def fail(text: str) -> NoReturn:

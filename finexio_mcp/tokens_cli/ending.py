@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, fail, simulator_option
+from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, command, fail, place_of, simulator_option
 
-NONE = "Nothing was revoked: no token or sign-in of that name or id still lasts. `finexio-mcp tokens list` shows them."
+NONE = "Nothing was revoked: in {place} no token or sign-in of that name or id still lasts. See `{list}`."
 
 
 @click.command()
@@ -21,7 +21,8 @@ def revoke(get_settings: GetSettings, name_or_id: str) -> None:
     \b
     Example: finexio-mcp tokens revoke reports
     """
-    grant = ask_book(get_settings(), lambda book: book.revoke(name_or_id))
+    settings = get_settings()
+    grant = ask_book(settings, lambda book: book.revoke(name_or_id))
     if grant is None:
-        fail(NONE)
+        fail(NONE.format(place=place_of(settings), list=command(settings, "list")))
     click.echo(f"Revoked {grant.name!r} (id {grant.id}). From its next request on it is refused.", err=True)

@@ -13,7 +13,15 @@ from finexio_mcp.access.grants import Grant
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.ledger.rows import moment
 from finexio_mcp.printing import print_json, print_lines
-from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, limits, moment_or_never, simulator_option
+from finexio_mcp.tokens_cli.desk import (
+    GetSettings,
+    ask_book,
+    command,
+    limits,
+    moment_or_never,
+    place_of,
+    simulator_option,
+)
 
 MAX_SHOWN_CHARS = 200
 STATES = ("active", "pending", "expired", "revoked")
@@ -36,10 +44,11 @@ def list_grants(get_settings: GetSettings, as_json: bool) -> None:
     async def look(book: AccessBook) -> tuple[list[Grant], int]:
         return await book.grants(), book.now_ms()
 
-    grants, now_ms = ask_book(get_settings(), look)
+    settings = get_settings()
+    grants, now_ms = ask_book(settings, look)
     grants.sort(key=lambda grant: (STATES.index(grant.state(now_ms)), grant.name.casefold(), grant.created_at_ms))
     if not grants:
-        click.echo("There are no tokens. `finexio-mcp tokens create` makes one.", err=True)
+        click.echo(f"There are no tokens in {place_of(settings)}. `{command(settings, 'create')}` makes one.", err=True)
     if as_json:
         print_json([_fields(grant, now_ms) for grant in grants])
     elif sys.stdout.isatty():

@@ -10,11 +10,18 @@ import click
 
 from finexio_mcp.access.book import AccessBook, NameTaken
 from finexio_mcp.access.grants import Grant, Terms
-from finexio_mcp.access.place import home
-from finexio_mcp.guards.ledger.place import describe
 from finexio_mcp.printing import print_lines
 from finexio_mcp.settings import BUILTIN, NAMES, Access, Settings
-from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, fail, limits, moment_or_never, simulator_option
+from finexio_mcp.tokens_cli.desk import (
+    GetSettings,
+    ask_book,
+    command,
+    fail,
+    limits,
+    moment_or_never,
+    place_of,
+    simulator_option,
+)
 from finexio_mcp.tokens_cli.terms import (
     access_option,
     beyond,
@@ -64,7 +71,7 @@ def create(
     grant = _make(settings, name, make)
     _say(
         f"Token {grant.name!r} (id {grant.id}): {limits(grant)}. It ends: {moment_or_never(grant.expires_at_ms)}.",
-        f"It is kept, as a digest, in {describe(home(settings))}.",
+        f"It is kept, as a digest, in {place_of(settings)}.",
         "It is shown this once. Send it to `finexio-mcp serve --http` in the header `Authorization: Bearer TOKEN`.",
     )
     _say_about(grant, terms, settings)
@@ -108,7 +115,7 @@ def invite(
     _say(
         f"Code for {grant.name!r} (id {grant.id}): {limits(grant)}. It works once, until "
         f"{moment_or_never(grant.expires_at_ms)}. The sign-in ends: {moment_or_never(ends_at_ms)}.",
-        f"It is kept, as a digest, in {describe(home(settings))}.",
+        f"It is kept, as a digest, in {place_of(settings)}.",
         "Connect the client, and type the code into the page that asks whether to let it in.",
     )
     _say_about(grant, terms, settings)
@@ -138,7 +145,7 @@ def _make(settings: Settings, name: str, make: Callable[[AccessBook], Awaitable[
 
 def _say_about(grant: Grant, terms: Terms, settings: Settings) -> None:
     _say(
-        f"To end it: finexio-mcp tokens revoke {shlex.quote(grant.name)}",
+        f"To end it: {command(settings, f'revoke {shlex.quote(grant.name)}')}",
         *(f"warning: {text}" for text in beyond(terms, settings)),
     )
 

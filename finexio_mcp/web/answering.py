@@ -15,10 +15,10 @@ UNREADABLE = ("Parse error", "Validation error")
 
 
 class Answer:
-    """The `send` of one POST. The start of the answer waits for its first bytes.
+    """The `send` of one POST. The start of the answer waits for its body.
 
-    By then the call has been judged: the handshake era opens its stream first and calls the tool afterwards, and too
-    little scope has to be a status of HTTP, or no client would ask its user for more.
+    Too little scope has to be a status of HTTP, or no client would ask its user for more; and it shows only when the
+    call is judged.
 
     Args:
         exchange: Where it is noted what the caller lacks.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from mcp.server import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -15,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from finexio_mcp import catalog
 from finexio_mcp.access.book import AccessBook
@@ -27,12 +28,12 @@ from finexio_mcp.server import build_server
 from finexio_mcp.settings import BUILTIN, Settings, SettingsError, load
 from finexio_mcp.web import rules
 from finexio_mcp.web.authentication import Authentication
-from finexio_mcp.web.edge import Edge
+from finexio_mcp.web.edge import MAX_BODY_BYTES, Edge
 from finexio_mcp.web.exchange import exchange_of
+from finexio_mcp.web.leaving import Leaving
 from finexio_mcp.web.probes import Readiness, healthz
 from finexio_mcp.web.rules import MCP_PATH, MESSAGES_PATH, SSE_PATH
 from finexio_mcp.web.sse import EventStreams
-from finexio_mcp.web.streamable import Streamable
 
 if TYPE_CHECKING:
     import httpx2
@@ -85,7 +86,15 @@ class _Assembly:
         self._verifier = Verifier(settings, self._book, base_url=base_url)
         self._server = build_server(settings, lifespan=self._shared, caller_of=_caller_of)
         self._server.middleware.append(_ScopeNote(settings))
-        self._streamable = Streamable(self._server, UNCHECKED)
+        # Answers are plain JSON in every revision: calls here tell nothing on their way, so a stream would only cost
+        # time, and be cut when the server is told to stop.
+        self._streamable = StreamableHTTPSessionManager(
+            self._server,
+            stateless=True,
+            json_response=True,
+            security_settings=UNCHECKED,
+            max_request_body_size=MAX_BODY_BYTES,
+        )
 
     def app(self) -> Starlette:
         """The app itself."""
@@ -106,7 +115,7 @@ class _Assembly:
         routes: list[BaseRoute] = [
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", Readiness(settings, self._book, lambda: self._engine).readyz, methods=["GET"]),
-            *_both(MCP_PATH, self._guarded(self._streamable.serve, MCP_PATH), methods=["POST"]),
+            *_both(MCP_PATH, self._guarded(Leaving(self._streamable.handle_request), MCP_PATH), methods=["POST"]),
             *_both(SSE_PATH, self._guarded(streams.open, SSE_PATH), methods=["GET"]),
             Mount(MESSAGES_PATH, self._guarded(streams.post, SSE_PATH)),
             *self._oauth(),
@@ -120,9 +129,9 @@ class _Assembly:
         app.router.redirect_slashes = False
         return app
 
-    def _guarded(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], path: str) -> ASGIApp:
+    def _guarded(self, app: ASGIApp, path: str) -> ASGIApp:
         return Authentication(
-            _Endpoint(app),
+            app,
             verifier=self._verifier,
             anonymous=rules.anonymous(self._settings),
             offered=self._settings.granted,
@@ -184,16 +193,6 @@ class _Assembly:
 def _both(path: str, app: ASGIApp, *, methods: list[str]) -> list[BaseRoute]:
     """With and without the slash at the end, which people type."""
     return [Route(each, app, methods=methods) for each in (path, f"{path}/")]
-
-
-class _Endpoint:
-    """Plain ASGI: of a function, Starlette would make something that answers a request."""
-
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
 
 
 def _caller_of(context: ServerRequestContext[Engine]) -> Caller:

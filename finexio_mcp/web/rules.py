@@ -58,7 +58,7 @@ def refusals(settings: Settings) -> list[SettingProblem]:
     """What the server does not start with over HTTP, and why."""
     found: list[SettingProblem] = []
     local, names = is_local(settings.http_host), allowed_names(settings)
-    tokens = f"set {NAMES['require_token']}=1 (--require-token), or {NAMES['oauth_issuer']}"
+    tokens = f"set {NAMES['require_token']}=1 (--require-token), or {NAMES['oauth_issuer']} (--oauth)"
     if not local and not settings.requires_token:
         found.append(
             SettingProblem(
@@ -70,7 +70,7 @@ def refusals(settings: Settings) -> list[SettingProblem]:
             SettingProblem(
                 NAMES["http_host"],
                 "is an address that others can reach, so the name by which they do has to be known: set "
-                f"{NAMES['public_url']} or {NAMES['allowed_hosts']} (--allowed-host)",
+                f"{NAMES['public_url']} (--public-url) or {NAMES['allowed_hosts']} (--allowed-host)",
             )
         )
     if local and names and not settings.requires_token:

@@ -15,7 +15,7 @@ from finexio_mcp.access.book import LAST_USE_MS, AccessBook, NameTaken
 from finexio_mcp.access.grants import Grant, Terms
 from finexio_mcp.access.secrets import mint
 from finexio_mcp.settings import load
-from tests.access.conftest import DAY_MS, HOUR_MS, READ, START_MS, World
+from tests.access.conftest import DAY_MS, HOUR_MS, MINUTE_MS, READ, START_MS, World
 from tests.guards.ledger.conftest import new_schema
 
 NARROW = Terms(
@@ -230,3 +230,20 @@ async def last_use(world: World) -> int | None:
     async with world.book() as book:
         (grant,) = await book.grants()
         return grant.last_used_at_ms
+
+
+async def test_who_still_uses_what_has_ended_is_named_in_the_log_once_a_minute(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ours: of five programs, an operator sees which one has the old token; and never the token."""
+    async with world.book() as book:
+        grant, text = await book.create("month end", READ, expires_at_ms=None)
+        await book.revoke("month end")
+        for _ in range(3):
+            assert await book.find(text) is None
+        world.ms += MINUTE_MS
+        assert await book.find(text) is None
+
+    told = [record.getMessage() for record in caplog.records if "was refused" in record.getMessage()]
+    assert told == [f"'month end' (id {grant.id}) was refused: it is revoked"] * 2
+    assert text.split("_")[2] not in caplog.text

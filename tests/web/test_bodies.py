@@ -410,16 +410,15 @@ def test_only_json_is_taken() -> None:
 
 @pytest.mark.parametrize("accept", [None, "text/html", "application/json", "text/event-stream", "application/xml"])
 @pytest.mark.parametrize("revision", ERAS_HERE)
-def test_a_client_has_to_take_the_kinds_of_answers_that_there_are(revision: str, accept: str | None) -> None:
-    """Documented: which of the two comes is the server's choice."""
+def test_a_client_has_to_take_json(revision: str, accept: str | None) -> None:
+    """Ours: calls are answered in JSON, so a client that takes that alone will do."""
     sim = office()
     with served(sim) as site:
         usual = [header for header in headers_for(revision, "tools/call", READ) if header != ACCEPT]
         accepting = [] if accept is None else [("Accept", accept)]
         status = request(site, "POST", "/mcp", [*usual, *accepting], body_of(revision)).status
 
-    # The handshake era is answered in JSON alone.
-    takes_it = revision != MODERN and accept == "application/json"
+    takes_it = accept == "application/json"
     assert status == (200 if takes_it else 406)
     assert len(sim.journal.requests) == takes_it
 

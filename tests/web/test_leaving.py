@@ -104,17 +104,6 @@ def test_a_signal_ends_an_idle_server_however_many_are_connected(number: signal.
     assert "Traceback" not in said
 
 
-def test_a_signal_before_anybody_came_ends_it_too() -> None:
-    """Ours: a start that is taken back is no failure."""
-    with child() as server:
-        assert server.site.base_url
-        server.terminate()
-        code, said = server.end()
-
-    assert code == 0
-    assert "Traceback" not in said
-
-
 def test_a_payment_that_finexio_never_answers_ends_in_doubt_and_then_the_server_ends() -> None:
     """Ours: its deadline bounds the wait, and the answer claims nothing that nobody knows (T7)."""
     with (
