@@ -105,7 +105,7 @@ def running(app: ASGIApp, listener: socket.socket, **more: Any) -> Generator[Non
         server_header=False,
         lifespan="on",
         ws="none",
-        http="h11",
+        http=more.pop("http", "h11"),
         loop="asyncio",
         timeout_graceful_shutdown=1,
         **more,
