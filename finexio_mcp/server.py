@@ -119,11 +119,7 @@ class Offers:
 
     def __init__(self, tools: Mapping[str, catalog.Listed], settings: Settings) -> None:
         self._tools, self._settings = tools, settings
-        self._entries = {
-            name: types.Tool.model_validate(listed.entry)
-            for name, listed in tools.items()
-            if catalog.may_use(listed, settings)
-        }
+        self._names = [name for name, listed in tools.items() if catalog.may_use(listed, settings)]
         self._made: dict[object, Offer] = {}
 
     def to(self, caller: Caller) -> Offer:
@@ -132,9 +128,10 @@ class Offers:
         if rights not in self._made:
             if len(self._made) >= MAX_OFFERS:
                 self._made.clear()
-            names = [name for name in self._entries if catalog.may_use(self._tools[name], self._settings, caller)]
-            listed = types.ListToolsResult(tools=[self._entries[name] for name in names])
-            self._made[rights] = Offer(listed, introduce(names))
+            names = [name for name in self._names if catalog.may_use(self._tools[name], self._settings, caller)]
+            # As it is sent: the SDK takes it so too, and would dump 26 models for each list.
+            listed = {"resultType": "complete", "tools": [self._tools[name].entry for name in names]}
+            self._made[rights] = Offer(cast(types.ListToolsResult, listed), introduce(names))
         return self._made[rights]
 
 
