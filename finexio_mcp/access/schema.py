@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from typing import Final, get_args
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     Connection,
     ForeignKey,
     Index,
-    Integer,
     MetaData,
     Table,
     Text,
@@ -21,6 +19,7 @@ from sqlalchemy import (
 )
 
 from finexio_mcp.access.grants import GrantKind, SecretKind
+from finexio_mcp.guards.ledger.columns import WHOLE, whole, word
 from finexio_mcp.guards.ledger.trouble import Unusable
 from finexio_mcp.settings import ACCESS_ORDER
 
@@ -28,17 +27,6 @@ VERSION: Final = 1
 """Of the tables below. Those of another version are left alone."""
 
 METADATA: Final = MetaData()
-
-# Tables of SQLite are strict, and strict ones know no other name for a whole number.
-_WHOLE = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _whole(name: str, *, null: bool = False) -> Column[int]:
-    return Column(name, _WHOLE, nullable=null)
-
-
-def _word(name: str, *, null: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=null)
 
 
 def _one_of(name: str, words: Iterable[str]) -> Column[str]:
@@ -49,8 +37,8 @@ def _one_of(name: str, words: Iterable[str]) -> Column[str]:
 ABOUT: Final = Table(
     "access_about",
     METADATA,
-    Column("id", _WHOLE, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
-    _whole("version"),
+    Column("id", WHOLE, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    whole("version"),
     sqlite_strict=True,
 )
 """One row: the version, and what writers lock."""
@@ -60,21 +48,21 @@ GRANTS: Final = Table(
     METADATA,
     Column("id", Text, primary_key=True),
     # As in the ledger: what is granted for one Finexio is nothing for another that shares the database.
-    _word("scope"),
+    word("scope"),
     _one_of("kind", get_args(GrantKind)),
-    _word("name"),
+    word("name"),
     _one_of("access", ACCESS_ORDER),
     # Names, comma-separated and sorted; null: all.
-    _word("toolsets", null=True),
-    _word("tools", null=True),
-    _word("client_id", null=True),
-    _word("resource", null=True),
-    _whole("created_at_ms"),
-    _whole("expires_at_ms", null=True),
+    word("toolsets", null=True),
+    word("tools", null=True),
+    word("client_id", null=True),
+    word("resource", null=True),
+    whole("created_at_ms"),
+    whole("expires_at_ms", null=True),
     # When it is to end once it is in use; until then it ends sooner.
-    _whole("lasts_until_ms", null=True),
-    _whole("revoked_at_ms", null=True),
-    _whole("last_used_at_ms", null=True),
+    whole("lasts_until_ms", null=True),
+    whole("revoked_at_ms", null=True),
+    whole("last_used_at_ms", null=True),
     sqlite_strict=True,
 )
 
@@ -85,12 +73,12 @@ SECRETS: Final = Table(
     Column("grant_id", Text, ForeignKey("access_grants.id"), nullable=False),
     _one_of("kind", get_args(SecretKind)),
     # Of 32 random bytes, or of 80 random bits for some minutes: neither is found by trying, so SHA-256 will do.
-    _word("digest"),
+    word("digest"),
     _one_of("access", ACCESS_ORDER),
     # Of an authorization code: what it was asked for with.
-    _word("details", null=True),
-    _whole("expires_at_ms", null=True),
-    _whole("used_at_ms", null=True),
+    word("details", null=True),
+    whole("expires_at_ms", null=True),
+    whole("used_at_ms", null=True),
     sqlite_strict=True,
 )
 
@@ -98,8 +86,8 @@ CLIENTS: Final = Table(
     "access_clients",
     METADATA,
     Column("id", Text, primary_key=True),
-    _word("metadata"),
-    _whole("saved_at_ms"),
+    word("metadata"),
+    whole("saved_at_ms"),
     sqlite_strict=True,
 )
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     ColumnElement,
@@ -24,6 +23,7 @@ from sqlalchemy import (
     text,
 )
 
+from finexio_mcp.guards.ledger.columns import WHOLE, whole, word
 from finexio_mcp.guards.ledger.states import LIVE, MOVES, OPEN, State
 
 VERSION: Final = 1
@@ -31,66 +31,55 @@ VERSION: Final = 1
 
 METADATA: Final = MetaData()
 
-# Tables of SQLite are strict, and strict ones know no other name for a whole number.
-_WHOLE = BigInteger().with_variant(Integer, "sqlite")
-
 
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(f"'{word}'" for word in sorted(words))
-
-
-def _whole(name: str, *, null: bool = False) -> Column[int]:
-    return Column(name, _WHOLE, nullable=null)
 
 
 def _flag(name: str) -> Column[int]:
     return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)"), nullable=False)
 
 
-def _word(name: str, *, null: bool = False) -> Column[str]:
-    return Column(name, Text, nullable=null)
-
-
 FIXED: Final = (
-    _word("scope"),
-    _word("op_id"),
-    _whole("position"),
-    _word("effect"),
-    _word("tool"),
-    _word("identity"),
-    _whole("generation"),
-    _whole("claimed_at_ms"),
+    word("scope"),
+    word("op_id"),
+    whole("position"),
+    word("effect"),
+    word("tool"),
+    word("identity"),
+    whole("generation"),
+    whole("claimed_at_ms"),
     _flag("doubtful_before"),
-    _whole("earlier_sent_at_ms", null=True),
-    _word("buyer", null=True),
-    _word("supplier", null=True),
-    _word("number", null=True),
-    _word("number_key", null=True),
-    _word("near_number", null=True),
-    _whole("amount_cents", null=True),
-    _word("currency", null=True),
-    _word("invoice_date", null=True),
-    _whole("discount_cents", null=True),
-    _word("change", null=True),
+    whole("earlier_sent_at_ms", null=True),
+    word("buyer", null=True),
+    word("supplier", null=True),
+    word("number", null=True),
+    word("number_key", null=True),
+    word("near_number", null=True),
+    whole("amount_cents", null=True),
+    word("currency", null=True),
+    word("invoice_date", null=True),
+    whole("discount_cents", null=True),
+    word("change", null=True),
 )
 """What a submission is. It never changes, and its digest stands in the submission's first event."""
 
 OUTCOME: Final = (
-    _word("reason", null=True),
-    _whole("http_status", null=True),
-    _word("finexio_id", null=True),
+    word("reason", null=True),
+    whole("http_status", null=True),
+    word("finexio_id", null=True),
     _flag("by_operator"),
-    _whole("sent_at_ms", null=True),
-    _whole("settled_at_ms", null=True),
+    whole("sent_at_ms", null=True),
+    whole("settled_at_ms", null=True),
 )
 """What came of it. It changes only together with the state, so an event tells of every change."""
 
 CARE: Final = (
-    _word("owner", null=True),
-    _whole("lease_until_ms"),
-    _whole("looks"),
-    _whole("next_look_at_ms", null=True),
-    _whole("absent_since_ms", null=True),
+    word("owner", null=True),
+    whole("lease_until_ms"),
+    whole("looks"),
+    whole("next_look_at_ms", null=True),
+    whole("absent_since_ms", null=True),
 )
 """Who sees to it, and when."""
 
@@ -101,7 +90,7 @@ _BLOCKING: Final = f"""CASE WHEN superseded = 0 AND (
 SUBMISSIONS: Final = Table(
     "submissions",
     METADATA,
-    Column("id", _WHOLE, primary_key=True),
+    Column("id", WHOLE, primary_key=True),
     *FIXED,
     Column("state", Text, CheckConstraint(f"state IN ({_listed(State)})"), nullable=False),
     *OUTCOME,
@@ -116,22 +105,22 @@ SUBMISSIONS: Final = Table(
 EVENTS: Final = Table(
     "events",
     METADATA,
-    Column("seq", _WHOLE, primary_key=True, autoincrement=False),
-    Column("submission_id", _WHOLE, ForeignKey("submissions.id"), nullable=False),
-    _whole("at_ms"),
-    _word("op_id"),
-    _whole("position"),
-    _word("before", null=True),
-    _word("after"),
-    _word("by"),
-    _word("reason", null=True),
-    _whole("http_status", null=True),
-    _word("finexio_id", null=True),
-    _word("note", null=True),
+    Column("seq", WHOLE, primary_key=True, autoincrement=False),
+    Column("submission_id", WHOLE, ForeignKey("submissions.id"), nullable=False),
+    whole("at_ms"),
+    word("op_id"),
+    whole("position"),
+    word("before", null=True),
+    word("after"),
+    word("by"),
+    word("reason", null=True),
+    whole("http_status", null=True),
+    word("finexio_id", null=True),
+    word("note", null=True),
     # In a submission's first event only: the digest of what it is, and whose place it takes.
-    _word("facts", null=True),
-    _whole("supersedes", null=True),
-    _word("hash"),
+    word("facts", null=True),
+    whole("supersedes", null=True),
+    word("hash"),
     CheckConstraint("length(note) <= 500"),
     sqlite_strict=True,
 )
@@ -139,13 +128,13 @@ EVENTS: Final = Table(
 HEAD: Final = Table(
     "head",
     METADATA,
-    Column("id", _WHOLE, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
-    _whole("version"),
-    _word("ledger_id"),
-    _whole("seq"),
-    _word("hash"),
+    Column("id", WHOLE, CheckConstraint("id = 1"), primary_key=True, autoincrement=False),
+    whole("version"),
+    word("ledger_id"),
+    whole("seq"),
+    word("hash"),
     # By what the key of the digests is known again; written at the first use of the ledger.
-    _word("key_check", null=True),
+    word("key_check", null=True),
     sqlite_strict=True,
 )
 
