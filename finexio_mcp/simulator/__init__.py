@@ -2,6 +2,7 @@
 
 from .api import OPERATIONS
 from .clock import VirtualClock
+from .companies import Companies
 from .faults import Fault
 from .journal import Effect, Journal, RequestRecord
 from .lifecycle import NotPossible
@@ -11,6 +12,7 @@ from .wire import Received
 
 __all__ = [
     "OPERATIONS",
+    "Companies",
     "Effect",
     "Fault",
     "Journal",

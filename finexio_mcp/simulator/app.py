@@ -13,7 +13,7 @@ from .faults import Fault
 from .wire import Answer, Received, answer_headers, drips
 
 if TYPE_CHECKING:
-    from .simulator import Simulator
+    from .reachable import Reachable
 
 CUT = "finexio.simulator.cut"
 """ASGI extension: a function that ends the connection, by a reset or, when called with True, in good order."""
@@ -21,7 +21,7 @@ CUT = "finexio.simulator.cut"
 Cut = Callable[[bool], None]
 
 
-def build_app(simulator: "Simulator") -> Starlette:
+def build_app(simulator: "Reachable") -> Starlette:
     async def relay(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .app import CUT
 
 if TYPE_CHECKING:
-    from .simulator import Simulator
+    from .reachable import Reachable
 
 START_SECONDS = 10.0
 STOP_SECONDS = 2
@@ -25,7 +25,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def serve(
-    simulator: "Simulator",
+    simulator: "Reachable",
     *,
     host: str = "127.0.0.1",
     port: int = 8899,
@@ -42,17 +42,17 @@ def serve(
         ready: Called once with the base URL when requests are taken.
     """
     listener = _listen(host, port)
-    with simulator.at_origin(_origin(listener)) as base_url, _ticking(simulator, day_seconds):
+    with simulator.at_origin(_origin(listener)) as base_url, simulator.ticking(day_seconds):
         _Server(simulator, lambda: ready and ready(base_url)).run(sockets=[listener])
 
 
 @contextmanager
-def in_thread(simulator: "Simulator", *, host: str, port: int, day_seconds: float | None) -> Generator[str]:
+def in_thread(simulator: "Reachable", *, host: str, port: int, day_seconds: float | None) -> Generator[str]:
     listener = _listen(host, port)
     started = threading.Event()
     server = _Server(simulator, started.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)
-    with simulator.at_origin(_origin(listener)) as base_url, _ticking(simulator, day_seconds):
+    with simulator.at_origin(_origin(listener)) as base_url, simulator.ticking(day_seconds):
         thread.start()
         if not started.wait(START_SECONDS):
             raise RuntimeError("The simulator's server did not start.")
@@ -61,18 +61,6 @@ def in_thread(simulator: "Simulator", *, host: str, port: int, day_seconds: floa
         finally:
             server.should_exit = True
             thread.join(START_SECONDS)
-
-
-@contextmanager
-def _ticking(simulator: "Simulator", day_seconds: float | None) -> Generator[None]:
-    if day_seconds is None:
-        yield
-        return
-    simulator.clock.run(day_seconds)
-    try:
-        yield
-    finally:
-        simulator.clock.run(None)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -90,7 +78,7 @@ def _origin(listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """A quiet server that says when it is ready and goes when asked, open connections or not."""
 
-    def __init__(self, simulator: "Simulator", ready: Callable[[], object]) -> None:
+    def __init__(self, simulator: "Reachable", ready: Callable[[], object]) -> None:
         self._ready = ready
         self._connections: dict[tuple[str, int], asyncio.Transport] = {}
         super().__init__(

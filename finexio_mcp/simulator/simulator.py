@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 
@@ -19,24 +18,13 @@ from .clock import VirtualClock, read_stamp, wall_clock
 from .faults import Fault, FaultScript, Match, matcher
 from .journal import Journal, RequestRecord
 from .quirks import Quirks
+from .reachable import Exchange, Reachable
 from .wire import API_PREFIX, Answer, Received, Refusal, refusal_answer
 from .world import Order, World
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
-    from .transport import SimulatorTransport
-
+IMAGES = "/images/"
 NOWHERE = "http://simulator.invalid"
 """The origin while nothing listens: a name that can never be resolved."""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """What became of one request: an answer, a fault that the wire has to act out, or both."""
-
-    answer: Answer | None
-    fault: Fault | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +36,7 @@ class _Late:
     index: int
 
 
-class Simulator:
+class Simulator(Reachable):
     """A pretend Finexio.
 
     Args:
@@ -93,30 +81,9 @@ class Simulator:
 
     # --- Reaching it ---------------------------------------------------------------------------------------------
 
-    @cached_property
-    def app(self) -> "Starlette":
-        """The same world as an ASGI application."""
-        from .app import build_app
-
-        return build_app(self)
-
-    def transport(self) -> "SimulatorTransport":
-        """An httpx2 transport that reaches this world in process, faults and trace events included."""
-        from .transport import SimulatorTransport
-
-        return SimulatorTransport(self)
-
     @property
     def base_url(self) -> str:
         return f"{self._world.origin}{API_PREFIX}"
-
-    @contextmanager
-    def listening(self, *, host: str = "127.0.0.1", port: int = 0, day_seconds: float | None = None) -> Generator[str]:
-        """Serve over loopback HTTP from a thread; gives the base URL."""
-        from .server import in_thread
-
-        with in_thread(self, host=host, port=port, day_seconds=day_seconds) as base_url:
-            yield base_url
 
     @contextmanager
     def at_origin(self, origin: str) -> Generator[str]:
@@ -126,6 +93,18 @@ class Simulator:
             yield self.base_url
         finally:
             self._world.origin = before
+
+    @contextmanager
+    def ticking(self, day_seconds: float | None) -> Generator[None]:
+        """Let a day pass in so many real seconds; None leaves time alone."""
+        if day_seconds is None:
+            yield
+            return
+        self.clock.run(day_seconds)
+        try:
+            yield
+        finally:
+            self.clock.run(None)
 
     # --- Moving and scripting it ---------------------------------------------------------------------------------
 
@@ -264,19 +243,21 @@ class Simulator:
             fault = self._faults.peek(request) if self._api.serves(request) else None
             return self._faults.take(request) if fault and fault.before_connection else None
 
-    def receive(self, request: Received) -> Exchange:
-        """Take in one complete request."""
+    def receive(self, request: Received, *, index: int | None = None) -> Exchange:
+        """Take in one complete request, which is number `index` where several companies count together."""
         with self._alone():
             if not self._api.serves(request):
                 return Exchange(self._beside_the_api(request))
             fault = self._faults.take(request)
             if fault and fault.before_connection:
                 return Exchange(None, fault)
-            index = self._world.journal.received
-            self._world.journal.received += 1
-            answer = self._answer(request, fault, index)
-            self._world.journal.requests.append(self._record(request, answer, index))
-            return Exchange(answer, fault)
+            journal = self._world.journal
+            number = journal.received if index is None else index
+            journal.received += 1
+            answer = self._answer(request, fault, number)
+            record = self._record(request, answer, number)
+            journal.requests.append(record)
+            return Exchange(answer, fault, record)
 
     def _answer(self, request: Received, fault: Fault | None, index: int) -> Answer | None:
         if fault is None:
@@ -316,8 +297,8 @@ class Simulator:
         )
 
     def _beside_the_api(self, request: Received) -> Answer:
-        if request.path.startswith("/images/") and request.method == "GET":
-            return images.show(self._world, request.path.removeprefix("/images/")) or not_an_operation()
+        if request.path.startswith(IMAGES) and request.method == "GET":
+            return images.show(self._world, request.path.removeprefix(IMAGES)) or not_an_operation()
         if not request.path.startswith(control.PREFIX):
             return not_an_operation()
         try:

@@ -16,7 +16,7 @@ from .faults import Fault
 from .wire import Received, answer_headers, drips
 
 if TYPE_CHECKING:
-    from .simulator import Simulator
+    from .reachable import Reachable
 
 Hook = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -27,7 +27,7 @@ class SimulatorTransport(httpx2.AsyncBaseTransport):
     tells_its_steps = True
     """For clients that want proof that a failed request never left."""
 
-    def __init__(self, simulator: "Simulator") -> None:
+    def __init__(self, simulator: "Reachable") -> None:
         self._simulator = simulator
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
