@@ -33,9 +33,9 @@ torture: $(VENV)/.ready-dev
 # Needs uv; the locks hold hashes and no addresses.
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		-q pyproject.toml --extra postgres --group build -o requirements.lock
+		-q pyproject.toml --extra postgres --extra metrics --extra tracing --group build -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		-q pyproject.toml --extra postgres --group build --group test --group check -c requirements.lock -o requirements-dev.lock
+		-q pyproject.toml --all-extras --group build --group test --group check -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .hypothesis .ruff_cache dist

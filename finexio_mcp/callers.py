@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from finexio_mcp.settings import Access
+from finexio_mcp.settings import DEFAULT_ACCOUNT, Access
 
 Origin = Literal["operator", "anonymous", "token", "oauth"]
 """Whoever started this server; somebody on this machine without a token; a token of ours; a sign-in."""
@@ -20,6 +20,8 @@ class Caller:
     name: str
     """For people, and for the log."""
     origin: Origin
+    account: str = DEFAULT_ACCOUNT
+    """Whose Finexio account calls go to. It need not be one that this server has."""
     access: Access = "pay"
     """At most."""
     toolsets: frozenset[str] | None = None

@@ -115,7 +115,9 @@ def environment_of(settings: Settings) -> dict[str, str]:
         for field in Settings.model_fields
         if field in settings.model_fields_set - OVER_HTTP and _may_be_shown(field, value := getattr(settings, field))
     }
-    needs_account = settings.environment != "simulator" or settings.username is not None
+    needs_account = settings.accounts_file is None and (
+        settings.environment != "simulator" or settings.username is not None
+    )
     return {**(SANDBOX if needs_account else {}), "FINEXIO_ENVIRONMENT": settings.environment, **chosen}
 
 

@@ -7,19 +7,21 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
 import click
 
 from finexio_mcp import catalog, clients
+from finexio_mcp.accounts import Account, Accounts, Login
+from finexio_mcp.accounts.logins import FileLogin, VariableLogin
 from finexio_mcp.guards.ledger import moves
 from finexio_mcp.guards.ledger.existing import consult
 from finexio_mcp.guards.ledger.place import KEY_BYTES, OWN_DIRECTORY, POSIX, Place, describe, locate, volatile_reason
@@ -28,20 +30,25 @@ from finexio_mcp.guards.ledger.states import State as Submitted
 from finexio_mcp.guards.ledger.trouble import ADVICE as LEDGER_ADVICE
 from finexio_mcp.guards.ledger.trouble import Unusable
 from finexio_mcp.guards.names import needless_unmasks
-from finexio_mcp.settings import OVER_HTTP, Settings, unknown_names
+from finexio_mcp.settings import DEFAULT_ACCOUNT, NAMES, OVER_HTTP, Credentials, Settings, SettingsError, unknown_names
 
 if TYPE_CHECKING:
     import httpx2
 
+    from finexio_mcp.engine import Parts
     from finexio_mcp.guards.ledger.rows import Submission, Verified
     from finexio_mcp.guards.ledger.store import Store
 
 State = Literal["ok", "warn", "fail"]
+S = TypeVar("S")
+T = TypeVar("T")
 
 REACH_SECONDS = 10.0
 TOTAL_SECONDS = 60.0
 CLOCK_SECONDS = 120.0
 LEDGER_SECONDS = 30.0
+KEYRING_SECONDS = 20.0
+ACCOUNTS_AT_ONCE = 8
 MAX_UNSETTLED = 1000
 PROBE = "list_all_finexio_webhooks"
 """A read without arguments whose answer is short: an account has a handful of webhooks at most."""
@@ -84,7 +91,13 @@ async def run_checks(
         transport: Another way to Finexio, for tests.
         now: This machine's clock.
     """
-    found = [*check_settings(settings), check_environment(settings), check_access(settings), check_presence(settings)]
+    found = [*check_settings(settings), check_environment(settings), check_access(settings)]
+    several: list[Known] | None = None
+    if settings.accounts_file is None:
+        found.append(check_presence(settings))
+    else:
+        checks, several = await check_accounts(settings)
+        found += checks
     found += [check_place(settings), await check_ledger(settings), *check_http(settings)]
     async with _reachable(settings, transport) as settings:
         answer = await _reach(settings, transport)
@@ -92,7 +105,10 @@ async def run_checks(
         if isinstance(answer, Check):
             return [*found, Check("clock", "warn", NOT_REACHED), Check("credentials", "warn", NOT_REACHED)]
         found.append(check_clock(answer.headers.get("date", ""), now()))
-        found.append(await check_credentials(settings, transport))
+        if several is None:
+            found.append(await check_credentials(settings, transport))
+        else:
+            found += await check_sign_ins(several, transport)
     return found
 
 
@@ -128,17 +144,25 @@ def check_access(settings: Settings) -> Check:
     says = f"{settings.granted}: {offered} of {len(listed)} tools are offered to agents."
     if not offered:
         return Check("access", "fail", says, "Widen FINEXIO_MCP_TOOLS or FINEXIO_MCP_ACCESS: agents can do nothing.")
-    limits = (settings.max_invoice_cents, settings.max_batch_cents, settings.max_day_cents)
-    if settings.real_money and settings.granted == "pay" and limits == (None, None, None):
+    # Where there are several accounts, each has limits of its own.
+    if settings.accounts_file is None and _is_unlimited(settings):
         return Check(
             "access",
             "warn",
-            f"{says} They may submit real payments of any amount.",
+            f"{says} {UNLIMITED}",
             "Set FINEXIO_MCP_MAX_DAY_CENTS and FINEXIO_MCP_MAX_INVOICE_CENTS to what is usual with you.",
         )
     if settings.access is None and settings.granted == "read":
         return Check("access", "ok", f"{says} Set FINEXIO_MCP_ACCESS=write to let them do more.")
     return Check("access", "ok", says)
+
+
+UNLIMITED = "They may submit real payments of any amount."
+
+
+def _is_unlimited(settings: Settings) -> bool:
+    limits = (settings.max_invoice_cents, settings.max_batch_cents, settings.max_day_cents)
+    return settings.real_money and settings.granted == "pay" and limits == (None, None, None)
 
 
 def check_presence(settings: Settings) -> Check:
@@ -160,6 +184,163 @@ def hint(username: str) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+# Several accounts ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Known:
+    """An account, and what it signs in with, if that could be had."""
+
+    account: Account
+    credentials: Credentials | None
+
+
+async def check_accounts(settings: Settings) -> tuple[list[Check], list[Known]]:
+    """The accounts file, and each account in it as far as that needs no connection."""
+    try:
+        accounts = Accounts(settings)
+    except SettingsError as error:
+        do = f"Correct that file, or {NAMES['accounts_file']}."
+        return [Check("accounts", "fail", f"{name} {problem}.", do) for name, problem in error.problems], []
+    every = [account for name in accounts.names() if (account := accounts.find(name)) is not None]
+    several = await each_of(every, _look_up)
+    found = [*_check_accounts_file(settings, accounts.names()), *_check_shared_users(several)]
+    return [*found, *(check for known in several for check in check_account(known))], several
+
+
+async def each_of(several: Sequence[S], ask: Callable[[S], Awaitable[T]]) -> list[T]:
+    """What is found for each, in their order; some of them at once, since each may take its time."""
+    found: dict[int, T] = {}
+    limiter = anyio.CapacityLimiter(ACCOUNTS_AT_ONCE)
+
+    async def one(index: int, asked: S) -> None:
+        async with limiter:
+            found[index] = await ask(asked)
+
+    async with anyio.create_task_group() as tasks:
+        for index, asked in enumerate(several):
+            tasks.start_soon(one, index, asked)
+    return [found[index] for index in range(len(several))]
+
+
+async def _look_up(account: Account) -> Known:
+    with anyio.move_on_after(KEYRING_SECONDS):
+        return Known(account, await anyio.to_thread.run_sync(account.login.credentials, abandon_on_cancel=True))
+    return Known(account, None)
+
+
+def _check_accounts_file(settings: Settings, names: Sequence[str]) -> Iterator[Check]:
+    path, chosen = settings.accounts_file, settings.account
+    assert path is not None, "there are several accounts"  # noqa: S101
+    says = f"{len(names)} in {path}: {', '.join(names)}."
+    if _open_to_others(path) & stat.S_IWOTH:
+        yield Check("accounts", "warn", f"Others may change {path}.", f"Run: chmod o-w '{path}'")
+    if chosen in names:
+        yield Check("accounts", "ok", f"{says} Who names none uses {chosen}.")
+    elif chosen != DEFAULT_ACCOUNT:
+        do = f"Name one of them in {NAMES['account']}."
+        yield Check("accounts", "fail", f"{says} {NAMES['account']} names none of them.", do)
+    elif settings.model_fields_set & OVER_HTTP:
+        yield Check("accounts", "ok", f"{says} Callers have to name one: none is called {DEFAULT_ACCOUNT}.")
+    else:
+        yield Check(
+            "accounts",
+            "warn",
+            f"{says} None is called {DEFAULT_ACCOUNT}, so stdio and the commands have none.",
+            f"Name one of them in {NAMES['account']}.",
+        )
+
+
+def _check_shared_users(several: Sequence[Known]) -> Iterator[Check]:
+    names: dict[str, list[str]] = {}
+    for known in several:
+        if known.credentials is not None:
+            names.setdefault(known.credentials.username, []).append(known.account.name)
+    for shared in names.values():
+        if len(shared) > 1:
+            yield Check(
+                "accounts",
+                "warn",
+                f"{', '.join(shared)} sign in as one user: each sees what the others see, and their rates add up.",
+                "Give each a user of its own, or lower their rates.",
+            )
+
+
+def check_account(known: Known) -> Iterator[Check]:
+    """Whether one of several accounts has credentials, what bounds it, and whether its password is for it alone."""
+    account, credentials = known.account, known.credentials
+    name, settings = f"account {account.name}", account.settings
+    if credentials is None:
+        says = f"No credentials for Finexio: {account.login.missing_credentials()}."
+        yield Check(name, "fail", says, "Correct that in the accounts file, or what it names.")
+        return
+    says = f"User {hint(credentials.username)}, with a password from {_source(account.login)}. {_bounds(settings)}"
+    if _is_unlimited(settings):
+        yield Check(
+            name,
+            "warn",
+            f"{says} {UNLIMITED}",
+            f"Give it max_day_cents and max_invoice_cents, or set {NAMES['max_day_cents']} and "
+            f"{NAMES['max_invoice_cents']} for all.",
+        )
+    else:
+        yield Check(name, "ok", says)
+    if isinstance(account.login, FileLogin) and _open_to_others(path := account.login.path):
+        yield Check(
+            name,
+            "warn",
+            f"Others on this machine may open {path}, which holds its password.",
+            f"Run: chmod o-rwx '{path}'. Where it is mounted, mount it with mode 0400.",
+        )
+
+
+def _open_to_others(path: Path) -> int:
+    """What everybody on this machine may do with a file, as bits of its mode."""
+    try:
+        return path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH) if POSIX else 0
+    except OSError:
+        return 0
+
+
+def _source(login: Login) -> str:
+    if isinstance(login, FileLogin):
+        return "a file"
+    return "the environment" if isinstance(login, VariableLogin) else "the system's keyring"
+
+
+def _bounds(settings: Settings) -> str:
+    """What bounds an account, in a sentence."""
+    amounts = (
+        (settings.max_invoice_cents, "an invoice"),
+        (settings.max_batch_cents, "a batch"),
+        (settings.max_day_cents, "in 24 hours"),
+    )
+    told = [f"{cents} cents {what}" for cents, what in amounts if cents is not None] or ["any amount"]
+    told.append(f"{settings.rate:g} requests a second" if settings.rate else "any number of requests")
+    return f"At most {', '.join(told)}."
+
+
+async def check_sign_ins(several: Sequence[Known], transport: httpx2.AsyncBaseTransport | None = None) -> list[Check]:
+    """Whether Finexio takes the credentials of each account."""
+    from finexio_mcp.api.lanes import trusted
+    from finexio_mcp.engine import Parts
+
+    # It takes longer to load what is trusted than to ask.
+    parts = Parts(tls=await anyio.to_thread.run_sync(trusted)) if transport is None else Parts()
+    return await each_of(several, lambda known: _check_sign_in(known, transport, parts))
+
+
+async def _check_sign_in(known: Known, transport: httpx2.AsyncBaseTransport | None, parts: Parts) -> Check:
+    name = known.account.name
+    login = known.account.login if known.credentials is not None else None
+    check = await _sign_in(known.account.settings, login, transport, parts)
+    own = {
+        ASK_FINEXIO: f"Correct username or password of {name}; {EACH_ITS_OWN}",
+        SET_THEM: f"Look at the password of {name} and at where it is kept.",
+    }
+    return replace(check, name=f"credentials {name}", do=own.get(check.do, check.do))
 
 
 # The ledger ----------------------------------------------------------------------
@@ -318,7 +499,7 @@ async def _reachable(settings: Settings, transport: httpx2.AsyncBaseTransport | 
         return
     from finexio_mcp import embedded
 
-    with embedded.simulator(settings) as listening:
+    with embedded.simulator(settings, settings) as listening:
         yield listening
 
 
@@ -404,23 +585,35 @@ def check_clock(date: str, now: datetime) -> Check:
 
 async def check_credentials(settings: Settings, transport: httpx2.AsyncBaseTransport | None = None) -> Check:
     """Whether Finexio takes the credentials, asked the way an agent would."""
-    from finexio_mcp.engine import Engine
+    return await _sign_in(settings, settings if settings.credentials() is not None else None, transport)
 
-    if settings.credentials() is None:
+
+async def _sign_in(
+    settings: Settings,
+    login: Login | None,
+    transport: httpx2.AsyncBaseTransport | None,
+    parts: Parts | None = None,
+) -> Check:
+    from finexio_mcp.engine import Engine, Parts
+
+    if login is None:
         return Check("credentials", "warn", "Not checked: there are none.")
     # Which tools agents are offered has no bearing on whether the credentials work.
     settings = settings.model_copy(update={"tools": (), "toolsets": ("core",)})
+    shared = parts or Parts()
     with anyio.move_on_after(TOTAL_SECONDS):
-        async with Engine(settings, transport) as engine:
+        async with Engine(settings, transport, login=login, parts=lambda: shared) as engine:
             envelope = await engine.run(catalog.read()[PROBE], {"limit": 1})
         return _judge(envelope.content)
     return _judge({"error": {"code": "timeout", "message": "Finexio did not answer in time."}})
 
 
-ASK_FINEXIO = "Correct FINEXIO_USERNAME and the password; sandbox and production each have their own."
+EACH_ITS_OWN = "sandbox and production each have their own."
+ASK_FINEXIO = f"Correct FINEXIO_USERNAME and the password; {EACH_ITS_OWN}"
+SET_THEM = "Set FINEXIO_USERNAME and FINEXIO_PASSWORD or FINEXIO_PASSWORD_FILE."
 ADVICE: dict[str, tuple[State, str]] = {
     "not_authorized": ("fail", ASK_FINEXIO),
-    "not_configured": ("fail", "Set FINEXIO_USERNAME and FINEXIO_PASSWORD or FINEXIO_PASSWORD_FILE."),
+    "not_configured": ("fail", SET_THEM),
     "permission_denied": (
         "warn",
         "The credentials are good, but this user may not list webhooks. Ask Finexio for it if agents need webhooks.",
@@ -454,9 +647,14 @@ def _ledger_environment(settings: Settings) -> dict[str, str]:
     if settings.ledger_url is None:
         state = os.environ.get("XDG_STATE_HOME", "")
         return {"XDG_STATE_HOME": state} if os.path.isabs(state) and not settings.embedded else {}
-    if settings.shares_ledger:
-        return {"FINEXIO_MCP_LEDGER_URL": "postgresql://your-ledger", "FINEXIO_MCP_STATE_KEY": "your-state-key"}
-    return {"FINEXIO_MCP_LEDGER_URL": settings.ledger_url.get_secret_value()}
+    # Those that stand in files are named by their files.
+    told: dict[str, str] = {}
+    if settings.ledger_url_file is None:
+        url = "postgresql://your-ledger" if settings.shares_ledger else settings.ledger_url.get_secret_value()
+        told["FINEXIO_MCP_LEDGER_URL"] = url
+    if settings.shares_ledger and settings.state_key_file is None:
+        told["FINEXIO_MCP_STATE_KEY"] = "your-state-key"
+    return told
 
 
 COLOURS: dict[State, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}

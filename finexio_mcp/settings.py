@@ -29,7 +29,12 @@ BASE_URLS: Mapping[Environment, str] = {
 PLAIN_URL = re.compile(r"[!-~]+")
 LEDGER_URL = re.compile(r"(postgres(ql)?(\+psycopg)?://|sqlite:////?[^/])[!-~]+$")
 BUILTIN = "builtin"
+DEFAULT_ACCOUNT = "default"
+"""The one account that the environment describes, and whom those mean who name none."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+IN_FILES = ("FINEXIO_MCP_LEDGER_URL", "FINEXIO_MCP_STATE_KEY", "FINEXIO_MCP_OAUTH_CLIENT_SECRET")
+"""Secrets that may stand in a file, which a variable with `_FILE` at its end names."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """Comma-separated."""
@@ -103,6 +108,18 @@ class Settings(BaseSettings):
         None,
         "A file that holds the password, instead of `FINEXIO_PASSWORD`.",
     )
+    accounts_file: Path | None = _named(
+        "FINEXIO_MCP_ACCOUNTS_FILE",
+        None,
+        "A file, `accounts.toml`, that names several Finexio accounts, instead of `FINEXIO_USERNAME` and its password. "
+        "It may be changed while the server runs.",
+    )
+    account: str = _named(
+        "FINEXIO_MCP_ACCOUNT",
+        DEFAULT_ACCOUNT,
+        "Which of these accounts stdio, the commands and callers without a token use.",
+        min_length=1,
+    )
     access: Access | None = _named(
         "FINEXIO_MCP_ACCESS",
         None,
@@ -150,12 +167,22 @@ class Settings(BaseSettings):
         "Where submissions are recorded: `postgresql://...` for several hosts, or `sqlite:////absolute/path`. "
         "Default: a file of this user on this machine.",
     )
+    ledger_url_file: Path | None = _named(
+        "FINEXIO_MCP_LEDGER_URL_FILE",
+        None,
+        "A file that holds it, since it may hold a password.",
+    )
     state_key: SecretStr | None = _named(
         "FINEXIO_MCP_STATE_KEY",
         None,
         "Key for digests in a PostgreSQL ledger, and for sign-ins under way at the built-in issuer; the same on every "
         "host: 32 characters or more.",
         min_length=32,
+    )
+    state_key_file: Path | None = _named(
+        "FINEXIO_MCP_STATE_KEY_FILE",
+        None,
+        "A file that holds the key.",
     )
     allow_volatile_ledger: bool = _named(
         "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER",
@@ -291,6 +318,57 @@ class Settings(BaseSettings):
         None,
         "Its secret. Without both, only signed tokens (JWT) are taken.",
     )
+    oauth_client_secret_file: Path | None = _named(
+        "FINEXIO_MCP_OAUTH_CLIENT_SECRET_FILE",
+        None,
+        "A file that holds the secret.",
+    )
+    oauth_account_claim: str | None = _named(
+        "FINEXIO_MCP_OAUTH_ACCOUNT_CLAIM",
+        None,
+        "The claim in that issuer's tokens that names the account. Set, a token without it is refused; unset, all are "
+        "for the account `default`.",
+        min_length=1,
+    )
+    replicas: int = _named(
+        "FINEXIO_MCP_REPLICAS",
+        1,
+        "How many servers share the load behind one address. More than one need a PostgreSQL ledger.",
+        ge=1,
+        le=100,
+    )
+    audit: bool | None = _named(
+        "FINEXIO_MCP_AUDIT",
+        None,
+        "Record every call in the ledger's database: who, what, with masked arguments, and what came of it. "
+        "Default: yes over HTTP, else no.",
+    )
+    audit_days: int = _named(
+        "FINEXIO_MCP_AUDIT_DAYS",
+        400,
+        "How long these records are kept, in days; 0 keeps them for ever.",
+        ge=0,
+        le=36_500,
+    )
+    metrics_port: int | None = _named(
+        "FINEXIO_MCP_METRICS_PORT",
+        None,
+        "Serve Prometheus metrics on this port. Default: none. Needs the extra `metrics`.",
+        ge=0,
+        le=65_535,
+    )
+    metrics_host: str = _named(
+        "FINEXIO_MCP_METRICS_HOST",
+        "127.0.0.1",
+        "The address that port listens on. Whoever reaches it may read the metrics.",
+        min_length=1,
+    )
+    otlp_endpoint: str | None = _named(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        "Where OpenTelemetry spans are sent, such as `http://collector:4318`; further `OTEL_*` variables hold too. "
+        "Default: nowhere. Needs the extra `tracing`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _named(
         "FINEXIO_MCP_LOG_LEVEL",
         "info",
@@ -419,13 +497,44 @@ class Settings(BaseSettings):
             raise ValueError("must be https; plain http is allowed for 127.0.0.1 and localhost only")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, given: Any) -> Any:
+        """Secrets that stand in files of their own; unlike the password they are read once."""
+        given = dict(given)
+        for name in IN_FILES:
+            file = given.get(f"{name}_FILE")
+            if not file:
+                continue
+            if given.get(name):
+                raise ValueError(f"{name}_FILE|stands beside {name}; set one of the two")
+            try:
+                content = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                content = ""
+            if not content:
+                raise ValueError(f"{name}_FILE|names a file that cannot be read or is empty")
+            given[name] = content
+        return given
+
     @model_validator(mode="after")
     def _check_password(self) -> Self:
         if self.password is not None and self.password_file is not None:
             raise ValueError("FINEXIO_PASSWORD_FILE|stands beside FINEXIO_PASSWORD; set one of the two")
+        if self.accounts_file is not None and any((self.username, self.password, self.password_file)):
+            raise ValueError(
+                "FINEXIO_MCP_ACCOUNTS_FILE|stands beside FINEXIO_USERNAME or its password; name all accounts there"
+            )
+        if self.accounts_file is None and self.account != DEFAULT_ACCOUNT:
+            raise ValueError("FINEXIO_MCP_ACCOUNT|goes with FINEXIO_MCP_ACCOUNTS_FILE")
         if self.shares_ledger and self.state_key is None:
             raise ValueError("FINEXIO_MCP_STATE_KEY|has to be set with a PostgreSQL ledger, the same on every host")
         return self
+
+    @property
+    def slow(self) -> bool:
+        """Whether to ask for credentials may take long. A file does not."""
+        return False
 
     @property
     def api_url(self) -> str:
@@ -441,6 +550,10 @@ class Settings(BaseSettings):
     def shares_ledger(self) -> bool:
         """Whether the ledger is a PostgreSQL that other hosts may use too."""
         return self.ledger_url is not None and self.ledger_url.get_secret_value().startswith("postgres")
+
+    def audits(self, *, serving: bool) -> bool:
+        """Whether calls are recorded: as set, else where several callers are served."""
+        return serving if self.audit is None else self.audit
 
     @property
     def requires_token(self) -> bool:
@@ -550,6 +663,9 @@ OVER_HTTP = frozenset(
         "oauth_issuer",
         "oauth_client_id",
         "oauth_client_secret",
+        "oauth_client_secret_file",
+        "oauth_account_claim",
+        "replicas",
     }
 )
 """Settings that mean nothing over stdio."""
@@ -566,10 +682,10 @@ def load(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError(_describe(error)) from None
+        raise SettingsError(describe(error)) from None
 
 
-def _describe(error: ValidationError) -> list[SettingProblem]:
+def describe(error: ValidationError) -> list[SettingProblem]:
     problems: list[SettingProblem] = []
     for detail in error.errors(include_url=False, include_input=False):
         name = str(detail["loc"][0]) if detail["loc"] else ""

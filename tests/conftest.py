@@ -26,7 +26,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of this machine, and no ledger of whoever runs the tests."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in list(os.environ):
-        if name.startswith("FINEXIO_"):
+        if name.startswith(("FINEXIO_", "OTEL_")):
             monkeypatch.delenv(name)
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import sqlite3
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -15,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 
 from finexio_mcp import catalog, doctor
 from finexio_mcp.doctor import (
+    ACCOUNTS_AT_ONCE,
     Check,
     check_access,
+    check_accounts,
     check_clock,
     check_credentials,
     check_http,
@@ -32,7 +36,8 @@ from finexio_mcp.doctor import (
 )
 from finexio_mcp.guards.ledger.states import State
 from finexio_mcp.settings import Settings, load
-from finexio_mcp.simulator import Simulator
+from finexio_mcp.simulator import Companies, Simulator
+from tests.accounts.files import entry
 from tests.conftest import simulator_settings
 from tests.guards.ledger.conftest import invoice, new_schema
 from tests.guards.ledger.conftest import postgresql as postgresql
@@ -637,3 +642,295 @@ def test_ready_configurations_lead_to_the_ledger_that_was_checked(
     clients = json.loads(capsys.readouterr().out)["clients"]
     told = [url if given else f'"XDG_STATE_HOME": "{state_home}"']
     assert [text for text in told if text not in clients["Claude Desktop"]["text"]] == []
+
+
+# Several accounts -------------------------------------------------------------
+
+
+@pytest.fixture
+def accounts_file(tmp_path: Path) -> Path:
+    """Where the accounts are named, with a password that is this user's alone."""
+    (tmp_path / "password").write_text(PASSWORD)
+    (tmp_path / "password").chmod(0o600)
+    return tmp_path / "accounts.toml"
+
+
+def several(file: Path, *entries: str, **overrides: Any) -> Settings:
+    """Settings of a server that acts for these accounts over HTTP."""
+    file.write_text("".join(entries))
+    usual = {"FINEXIO_MCP_REQUIRE_TOKEN": True, "FINEXIO_MCP_RATE": 0}
+    set_ = {name: value for name, value in {**usual, **overrides}.items() if value is not None}
+    return load(FINEXIO_MCP_ACCOUNTS_FILE=str(file), **set_)
+
+
+def named(*names: str, **keys: Any) -> list[str]:
+    """Accounts in TOML, each with a user of its own and the password in a file."""
+    return [entry(name, **{"username": f"{name}.accounts", "password_file": "password", **keys}) for name in names]
+
+
+def companies(*names: str) -> httpx2.AsyncBaseTransport:
+    """A pretend Finexio that knows these."""
+    known = {name: Simulator(username=f"{name}.accounts", password=PASSWORD, populated=False) for name in names}
+    return Companies(known).transport()
+
+
+async def test_each_of_several_accounts_is_checked_and_named(accounts_file: Path) -> None:
+    """Ours: whether it has credentials, what bounds it, and whether Finexio takes them; nothing of another's."""
+    limits = {"max_invoice_cents": 500_000, "max_day_cents": 900_000, "rate": 2.5}
+    settings = several(accounts_file, *named("acme", **limits), *named("globex"))
+
+    checks = await run_checks(settings, companies("acme", "globex"))
+
+    assert [
+        (check.name, check.state) for check in checks if check.name not in {"state", "ledger", "http", "clock"}
+    ] == [
+        (name, "ok")
+        for name in (
+            *("settings", "environment", "access", "accounts", "account acme", "account globex"),
+            *("reach", "credentials acme", "credentials globex"),
+        )
+    ]
+    found = by_name(checks)
+    assert found["accounts"].says.startswith(f"2 in {accounts_file}: acme, globex.")
+    assert found["account acme"].says == (
+        "User ac***, with a password from a file. At most 500000 cents an invoice, 900000 cents in 24 hours, "
+        "2.5 requests a second."
+    )
+    assert found["account globex"].says.endswith("At most any amount, any number of requests.")
+
+
+async def test_an_account_that_finexio_does_not_know_fails_alone(accounts_file: Path) -> None:
+    """Ours: with what to do, which is not to set the variables of a server with one account."""
+    settings = several(accounts_file, *named("acme", "globex"))
+
+    found = by_name(await run_checks(settings, companies("acme")))
+
+    assert (found["credentials acme"].state, found["credentials globex"].state) == ("ok", "fail")
+    assert found["credentials globex"].says.startswith("not_authorized: ")
+    assert found["credentials globex"].do.startswith("Correct username or password of globex")
+
+
+async def test_an_account_without_its_password_fails_and_is_not_tried(accounts_file: Path) -> None:
+    """Ours: what is missing is named by its key, and the others are tried."""
+    settings = several(accounts_file, *named("acme"), entry("globex", password_env="GLOBEX_PASSWORD"))
+
+    found = by_name(await run_checks(settings, companies("acme", "globex")))
+
+    assert found["account globex"].state == "fail"
+    assert "accounts.globex.password_env names a variable that is not set" in found["account globex"].says
+    assert (found["credentials globex"].state, found["credentials globex"].says) == (
+        "warn",
+        "Not checked: there are none.",
+    )
+    assert found["credentials acme"].state == "ok"
+
+
+async def test_a_file_that_cannot_be_used_fails_with_each_problem(accounts_file: Path) -> None:
+    """Ours: and the other checks go on."""
+    settings = several(accounts_file, *named("acme", rate=-1), *named("globex", max_day_cent=1))
+
+    checks = await run_checks(settings, companies())
+
+    wrong = [check for check in checks if check.name == "accounts"]
+    assert [(check.state, check.says.split()[0]) for check in wrong] == [
+        ("fail", "accounts.acme.rate"),
+        ("fail", "accounts.globex.max_day_cent"),
+    ]
+    assert all("FINEXIO_MCP_ACCOUNTS_FILE" in check.do for check in wrong)
+    assert by_name(checks)["reach"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("names", "overrides", "state", "words"),
+    [
+        (["acme"], {"FINEXIO_MCP_ACCOUNT": "acme"}, "ok", "Who names none uses acme."),
+        (["acme", "default"], {}, "ok", "Who names none uses default."),
+        (["acme"], {}, "ok", "Callers have to name one: none is called default."),
+        (["acme"], {"FINEXIO_MCP_REQUIRE_TOKEN": None}, "warn", "None is called default"),
+        (["acme"], {"FINEXIO_MCP_ACCOUNT": "omni"}, "fail", "FINEXIO_MCP_ACCOUNT names none of them"),
+    ],
+)
+async def test_which_account_those_use_who_name_none_is_told(
+    accounts_file: Path, names: list[str], overrides: dict[str, Any], state: str, words: str
+) -> None:
+    """Ours: over HTTP a token can name one; over stdio nobody can."""
+    checks, _ = await check_accounts(several(accounts_file, *named(*names), **overrides))
+
+    assert (checks[0].name, checks[0].state) == ("accounts", state)
+    assert words in checks[0].says
+    assert ("FINEXIO_MCP_ACCOUNT." in checks[0].do) is (state != "ok")
+
+
+async def test_accounts_that_sign_in_as_one_user_are_a_warning(accounts_file: Path) -> None:
+    """Ours: to Finexio they are one, whatever they are called here."""
+    settings = several(accounts_file, *named("acme", "globex", username="one.user"), *named("omni"))
+
+    checks, _ = await check_accounts(settings)
+
+    (warning,) = [check for check in checks if check.state == "warn"]
+    assert warning.says.startswith("acme, globex sign in as one user")
+    assert "rates add up" in warning.says
+    assert "one.user" not in repr(checks)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a file's mode says who may open it")
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o604, True), (0o602, True)])
+async def test_a_password_that_everybody_may_read_is_a_warning(accounts_file: Path, mode: int, warned: bool) -> None:
+    """Ours: with the command that takes their rights away. The accounts file may be read: it holds no secret."""
+    settings = several(accounts_file, *named("acme"))
+    os.chmod(accounts_file, 0o644)
+    os.chmod(accounts_file.parent / "password", mode)
+
+    checks, _ = await check_accounts(settings)
+
+    warnings = [check for check in checks if check.state == "warn"]
+    assert [check.name for check in warnings] == (["account acme"] if warned else [])
+    assert all("chmod o-rwx" in check.do for check in warnings)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a file's mode says who may open it")
+async def test_accounts_that_everybody_may_change_are_a_warning(accounts_file: Path) -> None:
+    """Ours: whoever can take a limit out of it can pay more."""
+    settings = several(accounts_file, *named("acme"))
+    os.chmod(accounts_file, 0o646)
+
+    checks, _ = await check_accounts(settings)
+
+    assert [(check.name, "chmod o-w" in check.do) for check in checks if check.state == "warn"] == [("accounts", True)]
+
+
+async def test_real_payments_without_any_limit_are_a_warning_for_the_account(accounts_file: Path) -> None:
+    """Ours: one whose limits are its own is not warned of, nor are all when the server has some."""
+    production = {"FINEXIO_ENVIRONMENT": "production", "FINEXIO_MCP_ACCESS": "pay"}
+    entries = [*named("acme"), *named("globex", max_day_cents=100)]
+
+    bare, _ = await check_accounts(settings := several(accounts_file, *entries, **production))
+    bounded, _ = await check_accounts(several(accounts_file, *entries, **production, FINEXIO_MCP_MAX_DAY_CENTS=100))
+
+    assert [check.name for check in bare if check.state == "warn"] == ["account acme"]
+    assert [check.name for check in bounded if check.state == "warn"] == []
+    assert check_access(settings).state == "ok"
+
+
+async def test_thirty_accounts_are_asked_some_at_a_time(accounts_file: Path) -> None:
+    """Ours: as many as answer, not one after the other, and not all at once."""
+    names = [f"a{number}" for number in range(30)]
+    world, signing_in, most = Companies({}), 0, 0
+    enough = anyio.Event()
+
+    class Busy(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            nonlocal signing_in, most
+            if "authorization" not in request.headers:
+                return await world.transport().handle_async_request(request)
+            signing_in += 1
+            most = max(most, signing_in)
+            if signing_in == ACCOUNTS_AT_ONCE:
+                enough.set()
+            # Nobody is answered before as many have asked as may ask at once.
+            await enough.wait()
+            await anyio.lowlevel.checkpoint()
+            signing_in -= 1
+            return httpx2.Response(200, json={"count": 0, "next": None, "previous": None, "results": []})
+
+    with anyio.fail_after(20):
+        found = await run_checks(several(accounts_file, *named(*names)), Busy())
+
+    signed_in = [check for check in found if check.name.startswith("credentials ")]
+    assert [(check.name, check.state) for check in signed_in] == [(f"credentials {name}", "ok") for name in names]
+    assert most == ACCOUNTS_AT_ONCE
+
+
+async def test_a_keyring_that_does_not_answer_is_not_waited_for_for_ever(
+    accounts_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: it may show a dialog that nobody sees."""
+    release = threading.Event()
+    monkeypatch.setattr(doctor, "KEYRING_SECONDS", 0.05)
+
+    class Ring:
+        @staticmethod
+        def get_password(_service: str, _username: str) -> None:
+            release.wait(10)
+
+    monkeypatch.setitem(sys.modules, "keyring", Ring)
+    settings = several(accounts_file, *named("acme"), entry("globex", password_keyring="finexio"))
+
+    try:
+        with anyio.fail_after(5):
+            checks, _ = await check_accounts(settings)
+    finally:
+        release.set()
+
+    found = by_name(checks)
+    assert (found["account acme"].state, found["account globex"].state) == ("ok", "fail")
+    assert "has not answered yet" in found["account globex"].says
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_is_told_of_several_accounts_holds_no_secret(
+    as_json: bool, accounts_file: Path, closed_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: neither passwords nor users, whatever fails."""
+    settings = several(
+        accounts_file, *named("acme", username=USER), FINEXIO_BASE_URL=f"http://127.0.0.1:{closed_port}/v2"
+    )
+
+    code = doctor.examine(settings, as_json=as_json)
+
+    out, err = capsys.readouterr()
+    assert code == 1
+    assert "jo***" in out
+    assert not any(secret in out + err for secret in (USER, PASSWORD, "hunter"))
+    if as_json:
+        assert {check["name"] for check in json.loads(out)["checks"]} >= {"accounts", "account acme", "credentials"}
+
+
+def test_the_simulator_passes_with_several_accounts_too(
+    accounts_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: each has a pretend Finexio of its own, which knows its user."""
+    settings = several(accounts_file, *named("acme", "globex"), FINEXIO_ENVIRONMENT="simulator")
+
+    code = doctor.examine(settings, as_json=True)
+
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert code == 0
+    assert {"credentials acme", "credentials globex"} <= {check["name"] for check in checks if check["state"] == "ok"}
+
+
+def test_ready_configurations_name_the_accounts_file_and_no_user(
+    accounts_file: Path, closed_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: what is copied starts; both together would be refused."""
+    address = f"http://127.0.0.1:{closed_port}/v2"
+    settings = several(accounts_file, *named("acme"), FINEXIO_BASE_URL=address, FINEXIO_MCP_ACCOUNT="acme")
+
+    doctor.examine(settings, as_json=True)
+
+    text = json.loads(capsys.readouterr().out)["clients"]["Claude Desktop"]["text"]
+    environment = json.loads(text)["mcpServers"]["finexio"]["env"]
+    assert environment["FINEXIO_MCP_ACCOUNTS_FILE"] == str(accounts_file)
+    assert load(**environment).account == "acme"
+
+
+def test_ready_configurations_name_files_of_secrets_and_not_what_they_hold(
+    tmp_path: Path, closed_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ours: beside a file the variable would be refused."""
+    (tmp_path / "url").write_text(f"postgresql://books:{PASSWORD}@127.0.0.1:{closed_port}/ledger\n")
+    (tmp_path / "key").write_text(PASSWORD * 3)
+    files = {name: str(tmp_path / file) for name, file in (("LEDGER_URL", "url"), ("STATE_KEY", "key"))}
+    settings = account(
+        FINEXIO_BASE_URL=f"http://127.0.0.1:{closed_port}/v2",
+        **{f"FINEXIO_MCP_{name}_FILE": file for name, file in files.items()},
+    )
+
+    doctor.examine(settings, as_json=True)
+
+    out = capsys.readouterr().out
+    environment = json.loads(json.loads(out)["clients"]["Claude Desktop"]["text"])["mcpServers"]["finexio"]["env"]
+    assert PASSWORD not in out
+    assert {name: value for name, value in environment.items() if "LEDGER_URL" in name or "STATE_KEY" in name} == {
+        f"FINEXIO_MCP_{name}_FILE": file for name, file in files.items()
+    }

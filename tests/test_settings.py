@@ -31,6 +31,8 @@ def test_nothing_needs_to_be_set() -> None:
         "username": None,
         "password": None,
         "password_file": None,
+        "accounts_file": None,
+        "account": "default",
         "access": None,
         "toolsets": ("core",),
         "tools": (),
@@ -39,7 +41,9 @@ def test_nothing_needs_to_be_set() -> None:
         "max_day_cents": None,
         "duplicates": "warn",
         "ledger_url": None,
+        "ledger_url_file": None,
         "state_key": None,
+        "state_key_file": None,
         "allow_volatile_ledger": False,
         "answer_seconds": 25.0,
         "batch_seconds": 75.0,
@@ -62,6 +66,14 @@ def test_nothing_needs_to_be_set() -> None:
         "oauth_issuer": None,
         "oauth_client_id": None,
         "oauth_client_secret": None,
+        "oauth_client_secret_file": None,
+        "oauth_account_claim": None,
+        "replicas": 1,
+        "audit": None,
+        "audit_days": 400,
+        "metrics_port": None,
+        "metrics_host": "127.0.0.1",
+        "otlp_endpoint": None,
         "log_level": "info",
         "log_format": "text",
     }
@@ -72,7 +84,8 @@ def test_nothing_needs_to_be_set() -> None:
 @pytest.mark.parametrize("field", NAMES)
 def test_every_setting_has_a_name_of_ours_and_says_what_it_is_for(field: str) -> None:
     """Ours: the table in the README is made of these sentences."""
-    assert NAMES[field].startswith("FINEXIO_")
+    # OpenTelemetry's variables are the same for every program.
+    assert NAMES[field].startswith(("FINEXIO_", "OTEL_"))
     assert (Settings.model_fields[field].description or "").strip().endswith(".")
 
 
@@ -513,3 +526,57 @@ def test_an_issuer_is_kept_as_it_is_written(given: str) -> None:
 def test_what_is_no_issuer_is_refused(given: str) -> None:
     """Ours: naming what would be one."""
     assert set(refused(FINEXIO_MCP_OAUTH_ISSUER=given)) == {"FINEXIO_MCP_OAUTH_ISSUER"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("FINEXIO_MCP_STATE_KEY", "k" * 40, "state_key"),
+        ("FINEXIO_MCP_LEDGER_URL", "sqlite:////var/lib/finexio/ledger.db", "ledger_url"),
+        ("FINEXIO_MCP_OAUTH_CLIENT_SECRET", "between us", "oauth_client_secret"),
+    ],
+)
+def test_a_secret_may_stand_in_a_file(tmp_path: Path, name: str, value: str, field: str) -> None:
+    """Ours: its last line may end or not; and one that is missing, empty or there twice is refused by name."""
+    file = tmp_path / "secret"
+    file.write_text(f"{value}\n")
+
+    held = getattr(load(**{f"{name}_FILE": str(file)}), field)
+    empty, missing = tmp_path / "empty", tmp_path / "missing"
+    empty.write_text("\n")
+    refused = [_problem(**{f"{name}_FILE": str(path)}) for path in (empty, missing)]
+    twice = _problem(**{f"{name}_FILE": str(file), name: value})
+
+    assert held.get_secret_value() == value
+    assert refused == [(f"{name}_FILE", "names a file that cannot be read or is empty")] * 2
+    assert twice == (f"{name}_FILE", f"stands beside {name}; set one of the two")
+
+
+def test_a_file_of_accounts_and_an_account_in_the_environment_exclude_each_other() -> None:
+    """Ours: nobody should have to guess which of the two holds."""
+    both = _problem(FINEXIO_MCP_ACCOUNTS_FILE="accounts.toml", FINEXIO_USERNAME="acme-api")
+    none = _problem(FINEXIO_MCP_ACCOUNT="acme")
+
+    assert both[0] == "FINEXIO_MCP_ACCOUNTS_FILE"
+    assert none == ("FINEXIO_MCP_ACCOUNT", "goes with FINEXIO_MCP_ACCOUNTS_FILE")
+
+
+def test_calls_are_recorded_where_several_callers_are_served_or_as_the_setting_says() -> None:
+    """Ours."""
+    left, on, off = load(), load(FINEXIO_MCP_AUDIT="1"), load(FINEXIO_MCP_AUDIT="0")
+
+    assert [each.audits(serving=serving) for each in (left, on, off) for serving in (True, False)] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def _problem(**settings: Any) -> tuple[str, str]:
+    with pytest.raises(SettingsError) as refused:
+        load(**settings)
+    (problem,) = refused.value.problems
+    return problem.name, problem.problem
