@@ -69,6 +69,11 @@ DIFFERS = (
     "Nothing was sent: an invoice of this number was submitted before with another amount, currency, date or discount. "
     "A person must decide; do not change the number to get around this."
 )
+ELSEWHERE = (
+    "Nothing was sent: an invoice with this number is already held by this server for the same buyer and supplier, "
+    "under another login. A person must look (`finexio-mcp ledger list --invoice NUMBER`); do not change the number to "
+    "get around this."
+)
 CONFLICT = (
     "Finexio has this with another content than was sent from here, or has it after it was given up. A person must "
     "look and settle it with `finexio-mcp ledger resolve`; do not submit it again in any form."
@@ -380,11 +385,15 @@ def tell_running(tool: ToolSpec, arguments: Mapping[str, Any], rows: Sequence[Su
 def tell_mixed(
     tool: ToolSpec, arguments: Mapping[str, Any], claim: Claim, *, op_id: str, notices: Sequence[str] = ()
 ) -> Reply:
-    """The answer to a batch of which some rows stand in the ledger: refused whole, each row with what is known."""
+    """The answer to a batch of which some rows stand in the ledger: refused whole, each row with what is known.
+
+    Of rows that another account has nothing is known but that.
+    """
     invoices: Sequence[Row] = arguments["invoices"]
     standing: dict[int, WriteStatus] = {at: status_of(row, fresh=False) for at, row in claim.known.items()}
     statuses: list[WriteStatus] = [
-        "conflict" if at in claim.differing else standing.get(at, "not_executed") for at in range(len(invoices))
+        "conflict" if at in claim.differing | claim.elsewhere else standing.get(at, "not_executed")
+        for at in range(len(invoices))
     ]
     status = worst(statuses)
     rows = [
@@ -408,11 +417,11 @@ def _id_of(row: Submission | None) -> Row:
 
 
 def _why_mixed(claim: Claim, standing: Collection[WriteStatus]) -> FinexioError:
-    if claim.differing:
-        named = [
-            Problem(f"invoices[{at}]", f"was submitted {_before(claim.known[at])}") for at in sorted(claim.differing)
-        ]
-        return Conflict(DIFFERS, problems=named)
+    if claim.differing or claim.elsewhere:
+        named = dict.fromkeys(claim.elsewhere, "is held under another login")
+        named |= {at: f"was submitted {_before(claim.known[at])}" for at in claim.differing}
+        problems = [Problem(f"invoices[{at}]", problem) for at, problem in sorted(named.items())]
+        return Conflict(ELSEWHERE if claim.elsewhere else DIFFERS, problems=problems)
     if "conflict" in standing:
         return Conflict(CONFLICT)
     if "in_doubt" in standing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import traceback
 from collections.abc import Iterable, Sequence
@@ -12,8 +13,9 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from finexio_mcp.api.client import FinexioClient
+from finexio_mcp.calls import start_by_itself
 from finexio_mcp.clock import Clock
-from finexio_mcp.errors import FinexioError
+from finexio_mcp.errors import FinexioError, LedgerUnavailable
 from finexio_mcp.guards.ledger.book import Book
 from finexio_mcp.guards.ledger.place import Peeked
 from finexio_mcp.guards.ledger.rows import Look, Submission
@@ -27,9 +29,11 @@ LOOK_SECONDS = 450.0
 """Longest look: 200 pages in no order are read twice, at one a second."""
 LOOK_LEASE_MS = 540_000
 NAP_SECONDS = 15.0
+SHARED_NAP_SECONDS = 30.0
+"""How often a ledger that others write too is asked whether one of them left something behind."""
 FAILED_NAP_SECONDS = 60.0
 MAX_FAILURES = 120
-"""Two hours, as long as the looks go on; then the next write begins anew."""
+"""Two hours, as long as the looks go on; then the next write begins anew. A shared ledger is asked for ever."""
 MAX_NAMED = 5
 
 UNSENT = "A process ended, or was held up, before it sent {which}; nothing of that was submitted."
@@ -62,6 +66,8 @@ class Settler:
         self._watching = False
         self._recovering = anyio.Lock()
         self._recovered = False
+        self._failures = 0
+        self._failure: LedgerUnavailable | None = None
         self._news: list[str] = []
 
     # Looks -----------------------------------------------------------------------
@@ -130,61 +136,89 @@ class Settler:
     # Watching --------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Go on looking, on schedule, until nothing is open."""
+        """Go on looking, on schedule, until nothing is open; where others write too, for ever."""
         if not self._watching:
             self._watching = True
-            self._tasks.start_soon(self._watch)
+            start_by_itself(self._tasks, self._watch)
 
     async def _watch(self) -> None:
-        failures = 0
+        failures, shared = 0, self._book.place.shared
+        told: str | None = None
         try:
-            while failures < MAX_FAILURES:
+            while shared or failures < MAX_FAILURES:
                 try:
                     nap_seconds = await self._watch_once()
-                    failures = 0
+                    failures, told = 0, None
                 except Exception as error:
                     failures += 1
-                    nap_seconds = FAILED_NAP_SECONDS
-                    where = "" if isinstance(error, FinexioError) else "".join(traceback.format_tb(error.__traceback__))
-                    logger.warning("the ledger cannot be watched: %s\n%s", type(error).__name__, where)
+                    nap_seconds = SHARED_NAP_SECONDS if shared else FAILED_NAP_SECONDS
+                    kind = type(error).__name__
+                    if kind != told:
+                        self._tell_failed(error)
+                    told = kind
                 if nap_seconds is None:
                     return
                 await self._clock.sleep(nap_seconds)
         finally:
             self._watching = False
 
+    def _tell_failed(self, error: Exception) -> None:
+        """Once, not at each nap."""
+        where = "" if isinstance(error, FinexioError) else "".join(traceback.format_tb(error.__traceback__))
+        logger.warning("the ledger cannot be watched: %s\n%s", type(error).__name__, where)
+
     async def _watch_once(self) -> float | None:
         """See to what is due now; gives the seconds until the next time, `None` if nothing is open."""
+        shared = self._book.place.shared
+        if shared and await self._book.next_due_ms() is None:
+            # Asking holds nobody up; to take over means to lock.
+            return SHARED_NAP_SECONDS
         self._tell(await self._book.take_over())
         await self._settle(await self._book.begin_look(lease_ms=LOOK_LEASE_MS))
         due_ms = await self._book.next_due_ms()
         if due_ms is None:
-            return None
+            return SHARED_NAP_SECONDS if shared else None
         return min(max((due_ms - await self._book.now_ms()) / 1000, 1.0), NAP_SECONDS)
 
     # After a crash ---------------------------------------------------------------
 
     async def recover(self) -> None:
-        """Take over, once, what processes left behind that did not come back; tell of it on stderr."""
+        """Take over, once, what processes left behind that did not come back; tell of it on stderr.
+
+        With a ledger that others write too, that never ends: a process may end at any time, and leave it to the others.
+        """
+        failures = self._failures
         async with self._recovering:
             if self._recovered:
                 return
-            peeked = await anyio.to_thread.run_sync(self._book.peek)
-            if peeked is not None and peeked.head:
-                logger.info("ledger head %s", peeked.head, extra={"head": peeked.head})
-            if self._book.place.memory or (peeked is None and self._book.place.file is not None):
-                self._recovered = True
-                return
-            # A ledger that could not be read may hold anything; opening it mends it, or says what is wrong.
-            if peeked is None or peeked.wants_care or peeked.trouble is not None:
-                self._tell(await self._book.take_over())
-                self.watch()
-            elif peeked.ahead:
-                # They may be a living neighbour's, or those of a process that was killed a moment ago.
-                self.watch()
-            if peeked is not None:
-                self._tell_waiting(peeked)
+            if self._failure is not None and failures != self._failures:
+                # It failed while this one waited. Were each to find out for itself, the last would wait for all.
+                raise copy.copy(self._failure)
+            try:
+                await self._recover()
+            except LedgerUnavailable as error:
+                self._failures, self._failure = self._failures + 1, copy.copy(error)
+                raise
             self._recovered = True
+
+    async def _recover(self) -> None:
+        if self._book.place.shared:
+            # Even if the database is away just now.
+            self.watch()
+        peeked = await anyio.to_thread.run_sync(self._book.peek)
+        if peeked is not None and peeked.head:
+            logger.info("ledger head %s", peeked.head, extra={"head": peeked.head})
+        if self._book.place.memory or (peeked is None and self._book.place.file is not None):
+            return
+        # A ledger that could not be read may hold anything; opening it mends it, or says what is wrong.
+        if peeked is None or peeked.wants_care or peeked.trouble is not None:
+            self._tell(await self._book.take_over())
+            self.watch()
+        elif peeked.ahead:
+            # They may be a living neighbour's, or those of a process that was killed a moment ago.
+            self.watch()
+        if peeked is not None:
+            self._tell_waiting(peeked)
 
     def news(self) -> list[str]:
         """What was found at the start, told once."""

@@ -41,7 +41,7 @@ from finexio_mcp.replies import (
     warn_alike,
     warn_near,
 )
-from finexio_mcp.settings import Settings
+from finexio_mcp.settings import DEFAULT_ACCOUNT, Settings
 from finexio_mcp.settling import LEASE_SLACK_SECONDS, Settler
 from finexio_mcp.shapes import is_object
 from finexio_mcp.tools.invoices import GET_INVOICE
@@ -59,6 +59,17 @@ NOT_SHOWN = "Changed; the record could not be shown just now."
 NOT_REFUNDED = "invoices[{position}]: Finexio does not say that it may be paid again (can_be_resubmitted is not true)."
 
 logger = logging.getLogger("finexio_mcp.calls")
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What a call asks for."""
+
+    tool: ToolSpec
+    checked: Checked
+    op_id: str
+    by: str | None
+    """The key of the caller."""
 
 
 @dataclass
@@ -136,20 +147,27 @@ class Writes:
         self._outlet, self._clock, self._tasks = outlet, clock, tasks
         self._patience = None if patient else settings.answer_seconds
         self._scope = book.place.scope
+        self._account = book.account or DEFAULT_ACCOUNT
         self._running = 0
         self._draining = False
         self._looks: set[anyio.CancelScope] = set()
         self._idle = anyio.Event()
 
-    async def run(self, tool: ToolSpec, checked: Checked, op_id: str) -> Envelope:
+    async def run(self, tool: ToolSpec, checked: Checked, op_id: str, *, by: str | None = None) -> Envelope:
         """Submit once, or tell what became of it when it was submitted before.
+
+        Args:
+            tool: A tool that writes.
+            checked: Its arguments.
+            op_id: A new name for this call.
+            by: The key of the caller, for the ledger.
 
         Raises:
             FinexioError: Nothing was sent by this call.
         """
         patience = anyio.CancelScope(deadline=self._answer_by())
         await self._settler.recover()
-        started = await self._start(tool, checked, op_id, patience.deadline)
+        started = await self._start(_Order(tool, checked, op_id, by), patience.deadline)
         reply = await self._await(started, patience) if isinstance(started, _Job) else started
         news = self._settler.news()
         try:
@@ -172,46 +190,49 @@ class Writes:
     def _answer_by(self) -> float:
         return math.inf if self._patience is None else anyio.current_time() + self._patience
 
-    async def _start(self, tool: ToolSpec, checked: Checked, op_id: str, answer_by: float) -> _Job | Reply:
+    async def _start(self, order: _Order, answer_by: float) -> _Job | Reply:
         """A write on its way, or the answer where there is nothing to send."""
+        tool, checked = order.tool, order.checked
         until = self._client.deadline(self._seconds(tool))
         if tool.effect is Effect.PAY:
-            return await self._start_batch(tool, checked, op_id, until, answer_by)
+            return await self._start_batch(order, until, answer_by)
         key = await self._book.key()
         if tool.before is not None:
             # A repeated change must not look first at what it changed itself.
-            asked = wanted_change(tool, checked.wire, self._scope, key, asked=checked.wire)
+            asked = self._wanted_change(order, checked.wire, key)
             known = await self._book.recall(asked, effect="write", rules=self._rules(tool))
             if known is not None:
                 return await self._tell_known_change(tool, checked, known, answer_by)
         arguments = await self._resolve(tool, checked.wire, self._look_by(until))
-        wanted = [wanted_change(tool, arguments, self._scope, key, asked=checked.wire)]
-        claimed = await self._claim(tool, checked, arguments, wanted, op_id, until)
+        claimed = await self._claim(order, arguments, [self._wanted_change(order, arguments, key)], until)
         if isinstance(claimed, _Job):
             return claimed
         return await self._tell_known_change(tool, checked, claimed.known[0], answer_by)
 
-    async def _start_batch(
-        self, tool: ToolSpec, checked: Checked, op_id: str, until: float, answer_by: float
-    ) -> _Job | Reply:
+    def _wanted_change(self, order: _Order, arguments: dict[str, Any], key: bytes) -> Wanted:
+        asked = order.checked.wire
+        return wanted_change(order.tool, arguments, self._scope, key, account=self._account, asked=asked)
+
+    async def _start_batch(self, order: _Order, until: float, answer_by: float) -> _Job | Reply:
+        tool, checked = order.tool, order.checked
         wanted = wanted_invoices(checked.wire, checked.local, self._scope)
         alike = alike_within(wanted) if self._settings.duplicates == "refuse" else []
         if alike and await self._book.recall(wanted[0], effect="pay", rules=self._rules(tool)) is None:
             # One that was submitted before, row by row, is answered like any other.
             raise refuse_alike(alike)
-        claimed = await self._claim(tool, checked, checked.wire, wanted, op_id, until)
+        claimed = await self._claim(order, checked.wire, wanted, until)
         refusals: list[str] = []
-        if isinstance(claimed, Claim) and claimed.known and (asked := _resubmissions(checked, claimed)):
+        if isinstance(claimed, Claim) and not claimed.elsewhere and (asked := _resubmissions(checked, claimed)):
             allowed, refusals = await self._allowed(asked, self._look_by(until))
             if allowed:
                 again = [
                     replace(row, resubmits=allowed[position].id) if position in allowed else row
                     for position, row in enumerate(wanted)
                 ]
-                claimed = await self._claim(tool, checked, checked.wire, again, op_id, until)
+                claimed = await self._claim(order, checked.wire, again, until)
         if isinstance(claimed, _Job):
             return claimed
-        return await self._tell_unsent_batch(tool, checked, claimed, refusals, answer_by)
+        return await self._tell_unsent_batch(order, claimed, refusals, answer_by)
 
     def _look_by(self, until: float) -> float:
         """When to give up what Finexio is asked before a write; the caller has to hear of it in time."""
@@ -225,22 +246,17 @@ class Writes:
         return tool.before.resolve(rows_of(tool, found).rows, arguments)
 
     async def _claim(
-        self,
-        tool: ToolSpec,
-        checked: Checked,
-        arguments: dict[str, Any],
-        wanted: Sequence[Wanted],
-        op_id: str,
-        until: float,
+        self, order: _Order, arguments: dict[str, Any], wanted: Sequence[Wanted], until: float
     ) -> _Job | Claim:
+        tool, op_id = order.tool, order.op_id
         request, claimed = build(tool, arguments), None
         # Nobody may leave between the claim and the task that answers for it.
         with anyio.CancelScope(shield=True):
             claimed = await self._book.claim(
-                wanted, op_id=op_id, tool=tool.name, effect=_effect(tool), rules=self._rules(tool)
+                wanted, op_id=op_id, tool=tool.name, effect=_effect(tool), rules=self._rules(tool), caller=order.by
             )
             if claimed.rows:
-                claimed = self._begin(_Job(tool, checked, arguments, request, wanted, claimed, op_id, until))
+                claimed = self._begin(_Job(tool, order.checked, arguments, request, wanted, claimed, op_id, until))
         assert claimed is not None, "a shield swallows nothing"  # noqa: S101
         return claimed
 
@@ -279,15 +295,15 @@ class Writes:
 
     # Known already, or refused ---------------------------------------------------
 
-    async def _tell_unsent_batch(
-        self, tool: ToolSpec, checked: Checked, claim: Claim, notices: Sequence[str], answer_by: float
-    ) -> Reply:
-        if claim.known:
+    async def _tell_unsent_batch(self, order: _Order, claim: Claim, notices: Sequence[str], answer_by: float) -> Reply:
+        tool, checked = order.tool, order.checked
+        if claim.known or claim.elsewhere:
             known = await self._looked_up(claim.known, answer_by)
             claim = replace(claim, known=known)
             rows = [known[position] for position in sorted(known)]
             if claim.differing or len(known) < len(checked.wire["invoices"]):
-                return tell_mixed(tool, checked.wire, claim, op_id=_op_of(rows), notices=notices)
+                op_id = _op_of(rows) if rows else order.op_id
+                return tell_mixed(tool, checked.wire, claim, op_id=op_id, notices=notices)
             return tell_batch(
                 tool, checked.wire, rows, fresh=False, op_id=_op_of(rows), notices=[*checked.notices, *notices]
             )

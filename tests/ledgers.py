@@ -59,7 +59,7 @@ def left_behind(act: Act) -> Act:
 
 def store_at(store: Store, ms: int) -> Store:
     """The same ledger, at another time."""
-    return Store(store._engine, scope=store._scope, owner="another", now=lambda: ms)  # pyright: ignore[reportPrivateUsage]
+    return Store(store._engine, scope=store._scope, account=None, owner="another", now=lambda: ms)  # pyright: ignore[reportPrivateUsage]
 
 
 def send(store: Store, op_id: str) -> None:
@@ -123,14 +123,18 @@ class Office:
         self.ms += 1000
         return self.ms
 
-    def submit(self, op_id: str, *wanted: Wanted, act: Act | None = None) -> list[Submission]:
+    def submit(
+        self, op_id: str, *wanted: Wanted, act: Act | None = None, account: str | None = None, caller: str | None = None
+    ) -> list[Submission]:
+        """Claim, and let this become of it; by default for the account that everybody has."""
+        store = self.store if account is None else open_store(self.place, owner="me", account=account, now=self.time)
         pays = wanted[0].invoice is not None
         tool, effect = (PAY, "pay") if pays else (WRITE, "write")
-        claim = self.store.claim(wanted, op_id=op_id, tool=tool, effect=effect, rules=RULES)
+        claim = store.claim(wanted, op_id=op_id, tool=tool, effect=effect, rules=RULES, caller=caller)
         assert claim.rows
         if act is not None:
-            act(self.store, op_id)
-        return self.store.get(op_id)
+            act(store, op_id)
+        return store.get(op_id)
 
     def run(self, *arguments: str, stdin: str | None = None) -> Result:
         return run(*arguments, stdin=stdin, **self.environment)

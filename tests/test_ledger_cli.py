@@ -214,6 +214,8 @@ def test_the_fields_of_a_listed_invoice(office: Office) -> None:
             "looks": 0,
             "next_look": None,
             "by_operator": False,
+            "account": "default",
+            "caller": None,
         }
     ]
 
@@ -866,3 +868,48 @@ def test_a_list_of_nothing_loads_no_database(environment: str) -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+# Several accounts ------------------------------------------------------------------
+
+
+def test_all_accounts_are_listed_with_whose_each_is_or_one_alone(office: Office) -> None:
+    """Ours: an operator sees everything; the columns that were there before stay where they were."""
+    office.submit("op_1", invoice("INV-1"), act=look(None))
+    office.submit("op_2", invoice("INV-2", amount_cents=2000), act=look(None), account="acme", caller="token-7")
+
+    lines = [line.split("\t") for line in office.run("list").stdout.splitlines()]
+    alone = office.run("list", "--account", "acme")
+
+    assert [(line[0], line[10:]) for line in lines] == [("op_2", ["acme", "token-7"]), ("op_1", ["default", ""])]
+    assert [(row["account"], row["caller"]) for row in office.json("list")] == [("acme", "token-7"), ("default", None)]
+    assert [line.split("\t")[0] for line in alone.stdout.splitlines()] == ["op_2"]
+    assert alone.stderr.startswith("1 in doubt: ")
+    assert office.run("list").stderr.startswith("2 in doubt: ")
+    assert office.json("list", "--account", "nobody") == []
+
+
+def test_a_call_says_whose_it_is_where_there_may_be_several(office: Office) -> None:
+    """Ours: for the only account there is, and for whoever started the server, nothing is added."""
+    office.submit("op_1", invoice("INV-1"), caller="operator")
+    office.submit("op_2", invoice("INV-2", amount_cents=2000), account="acme", caller="token-7")
+
+    first, second = (office.run("show", op_id).stdout.splitlines()[0] for op_id in ("op_1", "op_2"))
+    shown = office.json("show", "op_2")
+
+    assert "account" not in first
+    assert "operator" not in first
+    assert second.endswith(", account acme, by token-7")
+    assert (shown["account"], shown["caller"]) == ("acme", "token-7")
+
+
+def test_a_persons_word_is_taken_for_any_account(office: Office) -> None:
+    """Ours: what is to be recorded says whose it is."""
+    office.submit("op_2", invoice("INV-2"), act=look(None), account="acme")
+
+    told = office.run("resolve", "op_2", "--as", "confirmed", "--note", "in the portal", "--yes")
+
+    assert told.exit_code == 0
+    assert "account acme" in told.stderr
+    assert [row["state"] for row in office.json("list", "--account", "acme")] == ["confirmed"]
+    assert office.run("verify").exit_code == 0

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from mcp import Client
 
-from finexio_mcp.guards.ledger.states import State
+from finexio_mcp.arguments import check
+from finexio_mcp.guards.identity import wanted_invoices
+from finexio_mcp.guards.ledger.book import Book
+from finexio_mcp.guards.ledger.engines import Pools
+from finexio_mcp.guards.ledger.rows import Rules
+from finexio_mcp.guards.ledger.states import OPEN, State
+from finexio_mcp.guards.ledger.store import Store
+from finexio_mcp.guards.ledger.trouble import Unusable
+from finexio_mcp.settling import MAX_FAILURES
 from finexio_mcp.simulator import Fault
+from finexio_mcp.tools import BY_NAME
 from tests.calls import (
     BUYER,
     CREATE_BUYER,
@@ -20,6 +31,7 @@ from tests.calls import (
     PATCH_BUYER,
     PATCH_COUNTERPARTY,
     PATCH_SUPPLIER,
+    PAY,
     REPLACE_WEBHOOK,
     SUPPLIER,
     UPDATE_CONTACT,
@@ -28,9 +40,13 @@ from tests.calls import (
     changes,
     invoice,
 )
-from tests.conftest import ERAS, Era
+from tests.conftest import ERAS, Era, simulator_settings
 from tests.contract.samples import WHOLE_OWNER as OWNER
+from tests.guards.ledger.conftest import new_schema
+from tests.guards.ledger.conftest import postgresql as postgresql
 from tests.never_twice import (
+    ADDRESS,
+    LEASE_MS,
     ROOM_SECONDS,
     Desk,
     Door,
@@ -634,3 +650,169 @@ async def test_a_persons_word_ends_a_conflict(desk: Desk) -> None:
 
     assert [content["status"] for content in (first, later, last)] == ["conflict", "conflict", "already_submitted"]
     assert len(changes(desk.sim)) == 1
+
+
+# More than one server on one PostgreSQL --------------------------------------------
+
+
+@pytest.fixture
+def shared(postgresql: str) -> dict[str, Any]:
+    """Where all servers of a company meet."""
+    url = new_schema(postgresql).replace("+psycopg", "")
+    return {"FINEXIO_MCP_LEDGER_URL": url, "FINEXIO_MCP_STATE_KEY": "k" * 32}
+
+
+@pytest.fixture
+def gone(shared: dict[str, Any], desk: Desk) -> Generator[Book]:
+    """The ledger as a replica had it that ended."""
+    pools = Pools()
+    settings = simulator_settings(FINEXIO_BASE_URL=ADDRESS, **shared)
+    yield Book(settings, pools=pools, now=lambda: int(desk.clock.wall() * 1000))
+    pools.close()
+
+
+async def left_behind_in(book: Book, *, sent: bool) -> str:
+    """What a replica leaves there that was killed before the first byte, or right after it; its op_id."""
+    checked = check(BY_NAME[PAY], {"invoices": [dict(invoice())]})
+    wanted = wanted_invoices(checked.wire, checked.local, book.place.scope)
+    rules = Rules(lease_ms=LEASE_MS)
+    claim = await book.claim(wanted, op_id="op_left_behind", tool=PAY, effect="pay", rules=rules)
+    assert claim.rows
+    assert not sent or await book.mark_sent("op_left_behind", lease_ms=LEASE_MS)
+    return "op_left_behind"
+
+
+async def napping(desk: Desk) -> None:
+    """Until nobody does anything but wait for the hand."""
+    with anyio.fail_after(10):
+        while not desk.clock._asleep:  # pyright: ignore[reportPrivateUsage]
+            await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["intended", "sent"])
+async def test_what_a_replica_leaves_behind_is_settled_by_another_without_a_call(
+    sent: bool, shared: dict[str, Any], gone: Book, desk: Desk
+) -> None:
+    """Ours: it runs since before that, with nothing open, and nobody asks it for anything."""
+    desk.sim.add_invoice("landed", invoice_number="HP-1", amount_cents=125_00, **PARTIES)
+
+    async with desk.open(**shared) as client:
+        await client.list_tools()
+        await napping(desk)
+        op_id = await left_behind_in(gone, sent=sent)
+        seen = [row.state for row in await gone.get(op_id)]
+        with anyio.fail_after(20):
+            while (rows := await gone.get(op_id))[0].state in OPEN:
+                await napping(desk)
+                desk.pass_time(seconds=15)
+
+    assert seen == [State.SENT if sent else State.INTENDED]
+    assert [row.state for row in rows] == [State.CONFIRMED if sent else State.ABSENT]
+    assert changes(desk.sim) == []
+
+
+async def test_a_database_that_is_away_never_ends_the_watch_and_is_told_of_once(
+    shared: dict[str, Any],
+    gone: Book,
+    desk: Desk,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ours: longer than any number of tries, and the first one after it finds what was left behind."""
+    caplog.set_level("WARNING", "finexio_mcp.ledger")
+    away: list[bool] = []
+    asked = Store.next_due_ms
+
+    def next_due_ms(store: Store) -> int | None:
+        if away:
+            raise Unusable("unreachable")
+        return asked(store)
+
+    monkeypatch.setattr(Store, "next_due_ms", next_due_ms)
+    async with desk.open(**shared) as client:
+        await client.list_tools()
+        await napping(desk)
+        caplog.clear()
+        away.append(True)
+        for _ in range(MAX_FAILURES + 20):
+            desk.pass_time(seconds=30)
+            await napping(desk)
+        during = [record.getMessage() for record in caplog.records]
+        away.clear()
+        op_id = await left_behind_in(gone, sent=False)
+        with anyio.fail_after(20):
+            while (await gone.get(op_id))[0].state in OPEN:
+                desk.pass_time(seconds=30)
+                await napping(desk)
+
+    assert len(during) == 2
+    assert during[0] == "the ledger cannot be used: unreachable"
+    assert during[1].startswith("the ledger cannot be watched: LedgerUnavailable")
+
+
+async def test_a_server_that_starts_while_the_database_is_away_watches_it_later(
+    shared: dict[str, Any], gone: Book, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: what a dead replica left is settled even if nobody ever writes through this one."""
+    op_id = await left_behind_in(gone, sent=False)
+    desk.pass_time(minutes=2)
+    away = [True]
+    opened = Store.check
+
+    def check(store: Store) -> None:
+        if away:
+            raise Unusable("unreachable")
+        opened(store)
+
+    monkeypatch.setattr(Store, "check", check)
+    async with desk.open(**shared) as client:
+        await client.list_tools()
+        await napping(desk)
+        away.clear()
+        with anyio.fail_after(20):
+            while (await gone.get(op_id))[0].state in OPEN:
+                desk.pass_time(seconds=30)
+                await napping(desk)
+
+    assert [row.state for row in await gone.get(op_id)] == [State.ABSENT]
+
+
+# One invoice, two accounts ---------------------------------------------------------
+
+
+def account_of(desk: Desk, name: str) -> dict[str, Any]:
+    """A server of this account, which shares the ledger and Finexio with that of the default one."""
+    (desk.file.parent / "password").write_text("demo")
+    file = desk.file.parent / "accounts.toml"
+    file.write_text(f'[accounts.{name}]\nusername = "demo"\npassword_file = "{desk.file.parent}/password"\n')
+    return {"FINEXIO_MCP_ACCOUNTS_FILE": str(file), "FINEXIO_MCP_ACCOUNT": name}
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_an_invoice_that_another_account_paid_is_refused_and_nothing_of_that_is_told(
+    era: Era, desk: Desk
+) -> None:
+    """Ours: the one who asks hears that it is held, the other's answers stay as they were, and Finexio sees one."""
+    async with desk.open(era) as client:
+        first = await pay(client, invoice())
+        async with desk.open(era, **account_of(desk, "globex")) as other:
+            alone = await pay(other, invoice())
+            mixed = await pay(other, invoice("NEW-1", 10_00), invoice())
+            theirs = await ask(other, "find_finexio_submissions", {})
+            unknown = await ask(other, "get_finexio_submission", {"op_id": first["op_id"]})
+            free = await pay(other, invoice("NEW-1", 10_00))
+        again = await pay(client, invoice())
+
+    assert (first["status"], again["status"], again["op_id"]) == ("confirmed", "already_submitted", first["op_id"])
+    assert (alone["status"], alone["error"]["code"], alone["error"]["retryable"]) == ("conflict", "conflict", False)
+    assert alone["error"]["may_have_happened"] is False
+    assert alone["result"] == [{"invoice_number": "HP-1"}]
+    assert alone["op_id"] != first["op_id"]
+    assert rows_of(mixed) == {"NEW-1": "not_executed", "HP-1": "conflict"}
+    assert [field["field"] for field in mixed["error"]["fields"]] == ["invoices[1]"]
+    assert theirs["result"] == []
+    assert unknown["error"]["code"] == "not_found"
+    assert free["status"] == "confirmed"
+    told = json.dumps([alone, mixed, theirs])
+    assert not [secret for secret in (first["op_id"], first["result"][0]["id"], "default") if secret in told]
+    assert (paid(desk.sim, "HP-1"), paid(desk.sim, "NEW-1")) == (1, 1)

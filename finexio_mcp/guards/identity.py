@@ -10,6 +10,7 @@ from typing import Any
 from finexio_mcp.guards.digests import digest_record, identity_of_change
 from finexio_mcp.guards.ledger.rows import ChangeFacts, InvoiceFacts, Wanted
 from finexio_mcp.guards.numbers import bare
+from finexio_mcp.settings import DEFAULT_ACCOUNT
 from finexio_mcp.tools.invoices import identity
 from finexio_mcp.tools.spec import ToolSpec, Trace
 
@@ -60,7 +61,15 @@ def _facts(row: Row) -> InvoiceFacts:
     )
 
 
-def wanted_change(tool: ToolSpec, arguments: Row, scope: str, key: bytes, *, asked: Row | None = None) -> Wanted:
+def wanted_change(
+    tool: ToolSpec,
+    arguments: Row,
+    scope: str,
+    key: bytes,
+    *,
+    account: str = DEFAULT_ACCOUNT,
+    asked: Row | None = None,
+) -> Wanted:
     """One change of master data.
 
     Args:
@@ -68,6 +77,8 @@ def wanted_change(tool: ToolSpec, arguments: Row, scope: str, key: bytes, *, ask
         arguments: As they are sent, after its `Lookup`.
         scope: The origin and base path that are really called.
         key: The key of the ledger's digests.
+        account: Whose records it changes. The same change in another account is another one, unlike an invoice, which
+            is the same one whoever pays it.
         asked: The arguments before its `Lookup`, which takes in what Finexio has at that moment. They alone make
             the identity: the same call is the same change, whatever has changed at Finexio meanwhile.
     """
@@ -75,7 +86,9 @@ def wanted_change(tool: ToolSpec, arguments: Row, scope: str, key: bytes, *, ask
     if trace is None:
         raise ValueError(f"{tool.name} changes no master data")
     sent = dict(arguments)
-    digest = _digest_of(tool, trace, sent if asked is None else dict(asked), scope, key)
+    # An address holds no blank. Without a name: as it was before there were accounts.
+    whose = scope if account == DEFAULT_ACCOUNT else f"{scope} {account}"
+    digest = _digest_of(tool, trace, sent if asked is None else dict(asked), whose, key)
     return Wanted(
         identity=f"change {digest}",
         change=ChangeFacts(

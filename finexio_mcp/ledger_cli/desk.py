@@ -27,10 +27,15 @@ UNKNOWN_CALL = "The ledger knows no call of that op_id. (The ledger: {where})"
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 
 
-def ask_ledger(place: Place, ask: Callable[[Store], T], *, on_trouble: str = "") -> T | None:
-    """What the ledger answers; `None` if there is none. If it cannot be used, the command ends with what to do."""
+def ask_ledger(
+    place: Place, ask: Callable[[Store], T], *, account: str | None = None, on_trouble: str = ""
+) -> T | None:
+    """What the ledger answers; `None` if there is none. If it cannot be used, the command ends with what to do.
+
+    Operators see the submissions of all accounts, or of the one that they name.
+    """
     try:
-        return consult(place, ask)
+        return consult(place, ask, account=account)
     except Unusable as trouble:
         fail(f"{trouble.advice} {on_trouble}".rstrip())
 

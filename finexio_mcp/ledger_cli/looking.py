@@ -51,6 +51,7 @@ PAGE = 500
 )
 @click.option("--invoice", metavar="NUMBER", help="Only invoices with this number, however it is written.")
 @click.option("--supplier", metavar="ID", help="Only invoices of this supplier.")
+@click.option("--account", metavar="NAME", help="Only what this account submitted. Default: what all of them did.")
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many. Default: all.")
 @json_option
 @click.pass_obj
@@ -59,14 +60,15 @@ def list_submissions(
     states: tuple[str, ...],
     invoice: str | None,
     supplier: str | None,
+    account: str | None,
     limit: int | None,
     as_json: bool,
 ) -> None:
     """List what was submitted from here, newest first: invoices, and changes of master data.
 
     A table on a terminal. In a pipe a line for each, with tabs between: op_id, state, reason, who has to act (person
-    or server), invoice number or record, cents, currency, supplier, time, Finexio's id. What needs someone is said
-    first, on stderr. Nothing is changed by it.
+    or server), invoice number or record, cents, currency, supplier, time, Finexio's id, account, who called. What
+    needs someone is said first, on stderr. Nothing is changed by it.
 
     \b
     Offline: finexio-mcp ledger list --state in_doubt --state conflict
@@ -80,7 +82,7 @@ def list_submissions(
         chosen = _find(store, number=invoice, supplier=supplier, states=wanted, limit=limit)
         return [Shown(row, now_ms) for row in unsettled], [Shown(row, now_ms) for row in chosen]
 
-    answer = ask_ledger(place, ask)
+    answer = ask_ledger(place, ask, account=account)
     unsettled, chosen = answer or ([], [])
     for line in _summary(unsettled):
         click.echo(line, err=True)
@@ -143,7 +145,7 @@ def _columns(shown: Shown) -> Iterator[str]:
         yield from (str(invoice.amount_cents), plain(invoice.currency), plain(invoice.supplier))
     else:
         yield from ("", "", "")
-    yield from (moment(row.claimed_at_ms), plain(row.finexio_id or ""))
+    yield from (moment(row.claimed_at_ms), plain(row.finexio_id or ""), plain(row.account), plain(row.caller or ""))
 
 
 def _print_table(rows: Sequence[Shown]) -> None:
@@ -160,7 +162,7 @@ def _print_table(rows: Sequence[Shown]) -> None:
     table.add_column("Why", overflow="fold")
     for shown in rows:
         table.add_row(
-            Text(f"{shown.row.op_id}\n{moment(shown.row.claimed_at_ms)}"),
+            Text("\n".join((shown.row.op_id, moment(shown.row.claimed_at_ms), *shown.whose))),
             Text(f"{shown.name}\n{shown.amount}".rstrip()),
             Text(shown.row.state.value, style="bold" if shown.needs else ""),
             Text(f"{shown.why} {BRIEFLY[shown.needs]}".rstrip()),
@@ -190,6 +192,8 @@ def show(settings: GetSettings, op_id: str, as_json: bool) -> None:
             {
                 "op_id": op_id,
                 "tool": rows[0].row.tool,
+                "account": rows[0].row.account,
+                "caller": rows[0].row.caller,
                 "submitted": moment(rows[0].row.claimed_at_ms),
                 "rows": [row.fields() for row in rows],
                 "history": [_event_fields(event, rows) for event in events],
@@ -201,7 +205,7 @@ def show(settings: GetSettings, op_id: str, as_json: bool) -> None:
 
 def _describe_call(rows: Sequence[Shown], events: Sequence[Event]) -> Iterator[str]:
     first = rows[0].row
-    yield f"{first.op_id}: {first.tool}, recorded {moment(first.claimed_at_ms)}"
+    yield ", ".join((f"{first.op_id}: {first.tool}", f"recorded {moment(first.claimed_at_ms)}", *rows[0].whose))
     for shown in rows:
         yield f"\n{shown.name}: {shown.row.state}. {shown.why}"
         yield from (f"  {name}: {value}" for name, value in shown.facts())

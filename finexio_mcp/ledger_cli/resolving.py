@@ -161,7 +161,7 @@ def _announce(chosen: Sequence[Shown], state: State, note: str) -> Iterator[str]
     yield f"To be recorded as {state}, by a person's word:"
     for shown in chosen:
         row = shown.row
-        yield f"  {shown.name}  {shown.amount}".rstrip()
+        yield "  ".join(("", shown.name, *filter(None, (shown.amount,)), *shown.whose))
         yield f"    {row.state}, sent {moment_or_none(row.sent_at_ms)}. {shown.why}"
         if row.invoice is not None:
             yield f"    supplier {plain(row.invoice.supplier)}, buyer {plain(row.invoice.buyer)}"

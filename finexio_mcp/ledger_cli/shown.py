@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from finexio_mcp.callers import OPERATOR
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.ledger.moves import is_left_behind
 from finexio_mcp.guards.ledger.rows import Reason, Submission, moment
 from finexio_mcp.guards.ledger.states import State
+from finexio_mcp.settings import DEFAULT_ACCOUNT
 
 MAX_SHOWN_CHARS = 200
 MAX_NOTE_CHARS = 500
@@ -69,6 +71,13 @@ class Shown:
         """For people."""
         invoice = self.row.invoice
         return f"{_units(invoice.amount_cents)} {plain(invoice.currency)}" if invoice is not None else ""
+
+    @property
+    def whose(self) -> tuple[str, ...]:
+        """For people: the account and the caller, where there may be several."""
+        account = f"account {plain(self.row.account)}" if self.row.account != DEFAULT_ACCOUNT else ""
+        caller = f"by {plain(self.row.caller)}" if self.row.caller not in (None, OPERATOR.key) else ""
+        return tuple(text for text in (account, caller) if text)
 
     @property
     def left_behind(self) -> bool:
@@ -134,6 +143,8 @@ class Shown:
             "looks": row.looks,
             "next_look": moment_or_none(row.next_look_at_ms),
             "by_operator": row.by_operator,
+            "account": row.account,
+            "caller": row.caller,
         }
 
     def facts(self) -> Iterator[tuple[str, str]]:

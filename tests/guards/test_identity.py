@@ -371,3 +371,18 @@ def test_what_changes_no_master_data_has_no_change(tool: str) -> None:
     """Ours: an invoice has an identity of another kind."""
     with pytest.raises(ValueError, match=tool):
         wanted_change(BY_NAME[tool], {}, SCOPE, KEY)
+
+
+def test_a_change_in_another_account_is_another_change() -> None:
+    """Ours: and that of the default account is known as it was before there were accounts."""
+    tool = BY_NAME["finexio_counterparties_partial_update"]
+    said = {"id": "c-1", "email": "a@example.test"}
+
+    bare = wanted_change(tool, said, SCOPE, KEY)
+    default, acme, globex = (
+        wanted_change(tool, said, SCOPE, KEY, account=name) for name in ("default", "acme", "globex")
+    )
+
+    assert bare == default
+    assert len({default.identity, acme.identity, globex.identity}) == 3
+    assert default.change == acme.change == globex.change

@@ -15,32 +15,52 @@ from finexio_mcp.errors import LedgerUnavailable
 from finexio_mcp.guards.ledger.place import Peeked, Place, locate, peek, prepare
 from finexio_mcp.guards.ledger.rows import Claim, Event, Look, Outcome, Rules, Submission, Wanted
 from finexio_mcp.guards.ledger.states import Effect, State
-from finexio_mcp.guards.ledger.trouble import PASSING, Unusable, explain, is_foreign
-from finexio_mcp.settings import Settings
+from finexio_mcp.guards.ledger.trouble import PASSING, Kind, Unusable, explain, is_foreign
+from finexio_mcp.settings import DEFAULT_ACCOUNT, Settings
 
 if TYPE_CHECKING:
+    from finexio_mcp.guards.ledger.engines import Pools
     from finexio_mcp.guards.ledger.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+SERVER_SECONDS = 20.0
+"""How long a database server may leave a question unanswered. Its connections have limits of their own, which are
+shorter; but a server that is frozen still takes what is sent to it, and keeps every connection."""
+FLEETING: frozenset[Kind] = frozenset({"full", "locked"})
+"""What says nothing against the connections that there are."""
+
 logger = logging.getLogger("finexio_mcp.ledger")
 
 
 class Book:
-    """Every statement of the ledger, one at a time, for one process.
+    """Every statement of the ledger, one at a time, for one process and one account.
 
     Nothing is opened, and SQLAlchemy is not imported, before the first use. A ledger that could not be opened is tried
-    again by the next call, so that an operator need not restart anything.
+    again by the next call, so that an operator need not restart anything. No call waits longer than `SERVER_SECONDS`
+    for a database server.
 
     Args:
         settings: Where the ledger is.
+        account: Whose submissions; `None`: those of all, for who only looks.
+        pools: Connections that other accounts use too; `None` makes some.
         now: Milliseconds since 1970, for tests; `None` is the database's own clock.
     """
 
-    def __init__(self, settings: Settings, *, now: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        account: str | None = DEFAULT_ACCOUNT,
+        pools: Pools | None = None,
+        now: Callable[[], int] | None = None,
+    ) -> None:
         self._settings = settings
+        self._pools = pools
         self._now = now
+        self._trouble: Kind | None = None
+        self.account = account
         self._store: Store | None = None
         self._key = b""
         self._limiter: anyio.CapacityLimiter | None = None
@@ -56,9 +76,20 @@ class Book:
         await self._run(lambda _store: None)
         return self._key
 
-    async def claim(self, wanted: Sequence[Wanted], *, op_id: str, tool: str, effect: Effect, rules: Rules) -> Claim:
+    async def claim(
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        op_id: str,
+        tool: str,
+        effect: Effect,
+        rules: Rules,
+        caller: str | None = None,
+    ) -> Claim:
         """Record what a call is about to submit, or say why not."""
-        return await self._run(lambda store: store.claim(wanted, op_id=op_id, tool=tool, effect=effect, rules=rules))
+        return await self._run(
+            lambda store: store.claim(wanted, op_id=op_id, tool=tool, effect=effect, rules=rules, caller=caller)
+        )
 
     async def recall(self, wanted: Wanted, *, effect: Effect, rules: Rules) -> Submission | None:
         """What stands in the way of this change, or answers it."""
@@ -136,13 +167,17 @@ class Book:
         """What happened to the rows of one call."""
         return await self._run(lambda store: store.history(op_id))
 
+    async def counts(self) -> Mapping[State, int]:
+        """How many submissions something still has to come of, by state. Asking creates no ledger."""
+        return {} if self._never_written() else await self._run(lambda store: store.unsettled())
+
     async def resolve(self, op_id: str, *, number: str | None, state: State, note: str) -> list[Submission]:
         """Record a person's word."""
         return await self._run(lambda store: store.resolve(op_id, number=number, state=state, note=note))
 
     def peek(self) -> Peeked | None:
         """A glance at a ledger in a file, from any thread; opens and creates nothing."""
-        return peek(self.place, now_ms=None if self._now is None else self._now())
+        return peek(self.place, account=self.account, now_ms=None if self._now is None else self._now())
 
     def _never_written(self) -> bool:
         """Whether there is no ledger yet; one that was removed is another matter, and is found out by opening it."""
@@ -155,22 +190,40 @@ class Book:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(1)
         try:
-            # Not abandoned when the caller leaves: what is being committed is waited for.
-            return await anyio.to_thread.run_sync(functools.partial(self._ask, ask), limiter=self._limiter)
+            answer = await self._answer(functools.partial(self._ask, ask), self._limiter)
         except Exception as error:
             raise self._unavailable(error) from None
+        self._note(None)
+        return answer
+
+    async def _answer(self, ask: Callable[[], T], limiter: anyio.CapacityLimiter) -> T:
+        # Not abandoned when the caller leaves: what is being committed is waited for.
+        if not self.place.shared:
+            return await anyio.to_thread.run_sync(ask, limiter=limiter)
+        # A server that does not answer is: what it may commit later was never acted on, so it is settled like anything
+        # that a process left behind. Until the thread is back, further calls wait for it, and no longer than this.
+        with anyio.move_on_after(SERVER_SECONDS, shield=True):
+            return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=limiter)
+        raise Unusable("unreachable")
 
     def _ask(self, ask: Callable[[Store], T]) -> T:
         if self._store is None:
             self._store = self._open()
-        return ask(self._store)
+        try:
+            return ask(self._store)
+        except Exception as error:
+            if self.place.shared and is_foreign(error) and explain(error).kind not in FLEETING:
+                # After a failover, connections that still stand may lead to a server that only reads.
+                self._store.close()
+            raise
 
     def _open(self) -> Store:
         from finexio_mcp.guards.ledger.store import open_store
 
         began = self._never_written()
         self._key = prepare(self.place, self._settings)
-        store = open_store(self.place, owner=self.owner, now=self._now)
+        engine = self._pools.engine(self.place.url) if self._pools is not None and self.place.shared else None
+        store = open_store(self.place, owner=self.owner, account=self.account, engine=engine, now=self._now)
         store.recognise_key(self._key)
         if began:
             logger.warning("a new, empty ledger was begun; if there was one before, stop and restore it")
@@ -183,7 +236,17 @@ class Book:
         if not isinstance(error, Unusable) and not is_foreign(error):
             return error
         trouble = error if isinstance(error, Unusable) else explain(error, file=self.place.file)
-        logger.error("the ledger cannot be used: %s", trouble.kind, extra={"kind": trouble.kind})
+        self._note(trouble.kind)
         unavailable = LedgerUnavailable(f"Nothing was sent: {trouble.advice} Reads go on.")
         unavailable.retryable = trouble.kind in PASSING
         return unavailable
+
+    def _note(self, trouble: Kind | None) -> None:
+        """Tell the log when something begins and when it ends; every call that it stops is told anyway."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble is None:
+            logger.warning("the ledger can be used again")
+        else:
+            logger.error("the ledger cannot be used: %s", trouble, extra={"kind": trouble})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,37 @@ _POSTGRESQL_OPTIONS: Final = (
 )
 
 
+POOLED: Final = 4
+MORE: Final = 4
+"""Connections of a process that shares its pool: those that are kept, and those that are opened when all are in use."""
+
+
+class Pools:
+    """One engine for each PostgreSQL server, for all ledgers of a process, however many accounts there are.
+
+    Writers wait for each other anyway, so a few connections are enough. Whoever finds all of them in use waits as
+    long as for another writer.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engines: dict[str, Engine] = {}
+
+    def engine(self, url: str) -> Engine:
+        """The engine of a server; whoever gets it does not close it."""
+        with self._lock:
+            engine = self._engines.get(url)
+            if engine is None:
+                engine = self._engines[url] = _postgresql(make_url(url), pooled=POOLED, more=MORE)
+            return engine
+
+    def close(self) -> None:
+        """Let go of all connections; one that is in use goes when it is given back."""
+        with self._lock:
+            for engine in self._engines.values():
+                engine.dispose()
+
+
 def open_engine(url: str) -> Engine:
     """Make connections possible; none is opened, and no file is ever created.
 
@@ -64,7 +96,7 @@ def open_file(path: Path) -> Engine:
     return _sqlite(lambda: _connect(address), poolclass=NullPool)
 
 
-def put_in_place(path: Path, fill: Callable[[Engine], None]) -> None:
+def put_in_place(path: Path, fill: Callable[[Engine], object]) -> None:
     """Put a new ledger in its place, whole or not at all; one that is there stays.
 
     Args:
@@ -143,14 +175,14 @@ def _begin_writing(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(url: URL, *, pooled: int = 2, more: int = 2) -> Engine:
     given = url.query.get("options", "")
     options = f"{given if isinstance(given, str) else ' '.join(given)} {_POSTGRESQL_OPTIONS}".strip()
     return create_engine(
         url,
         isolation_level="READ COMMITTED",
-        pool_size=2,
-        max_overflow=2,
+        pool_size=pooled,
+        max_overflow=more,
         pool_timeout=BUSY_SECONDS,
         pool_pre_ping=True,
         hide_parameters=True,

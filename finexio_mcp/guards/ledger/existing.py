@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def consult(place: Place, ask: Callable[[Store], T]) -> T | None:
+def consult(place: Place, ask: Callable[[Store], T], *, account: str | None = None) -> T | None:
     """Ask a ledger that is there; `None` if there is none yet, or it lives in a server's memory.
+
+    Args:
+        place: Where it would be.
+        ask: What to ask.
+        account: Only of this one's submissions; `None`: of all.
 
     Raises:
         Unusable: Saying what an operator should do, and where.
     """
     store: Store | None = None
     try:
-        store = _open(place)
+        store = _open(place, account)
         return ask(store) if store is not None else None
     except Unusable as trouble:
         raise _placed(trouble, place) from None
@@ -37,7 +42,7 @@ def consult(place: Place, ask: Callable[[Store], T]) -> T | None:
             store.close()
 
 
-def _open(place: Place) -> Store | None:
+def _open(place: Place, account: str | None) -> Store | None:
     if place.trouble is not None:
         raise Unusable(place.trouble)
     if place.memory:
@@ -60,7 +65,7 @@ def _open(place: Place) -> Store | None:
         if not begun:
             engine.dispose()
             return None
-    store = Store(engine, scope=place.scope, owner=token_hex(8))
+    store = Store(engine, scope=place.scope, account=account, owner=token_hex(8))
     store.check()
     return store
 

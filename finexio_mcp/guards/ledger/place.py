@@ -12,14 +12,15 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from finexio_mcp.guards.ledger.trouble import Kind, Unusable, explain
-from finexio_mcp.settings import Settings
+from finexio_mcp.settings import DEFAULT_ACCOUNT, Settings
 
 KEY_BYTES = 32
+SIMULATED = "access.db"
 POSIX = os.name == "posix"
 PLAINLY = (
     getattr(os, "O_NOFOLLOW", 0)
@@ -47,6 +48,11 @@ class Place:
     trouble: Kind | None = None
     """Why there is no such place; `prepare` says it, since reads need no ledger."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether servers on other machines may use it too."""
+        return self.file is None and not self.memory and self.trouble is None
+
 
 def locate(settings: Settings) -> Place:
     """Where the settings put the ledger; looks at nothing and never fails."""
@@ -61,6 +67,19 @@ def locate(settings: Settings) -> Place:
     if file is None:
         return Place("", None, None, memory=False, scope=scope, trouble="misconfigured")
     return Place(f"sqlite:///{quote(str(file))}", file, _key_beside(file), memory=False, scope=scope)
+
+
+def home(settings: Settings) -> Place:
+    """Where the settings put what stands beside the ledger; looks at nothing and never fails.
+
+    With the simulator inside the server, whose ledger forgets, it is a file that the commands find too.
+    """
+    if not settings.embedded:
+        return locate(settings)
+    beside = locate(settings.model_copy(update={"base_url": settings.api_url, "ledger_url": None}))
+    if beside.file is None:
+        return beside
+    return replace(beside, url="", file=beside.file.with_name(SIMULATED), key_file=None)
 
 
 def scope_of(api_url: str) -> str:
@@ -395,28 +414,29 @@ def _volatile(file: Path, reason: str) -> Unusable:
 
 # A glance at start -----------------------------------------------------------------
 
-LEDGER_VERSION = 1
-"""The version of the tables that `peek` can read; the store's own."""
+LEDGER_VERSION = 2
+OLD_LEDGER_VERSION = 1
+"""The versions of the tables that `peek` can read, as the store does. The old one knows no account but the default."""
 PATIENCE_SECONDS = 0.2
 OURS = frozenset({"submissions", "events", "head"})
 
 # SQLite uses a partial index only for a query that repeats its condition word for word, and the one on conflicts only
-# where a plus keeps it from one on scope.
+# where a plus keeps it from one on scope. `{whose}` is empty, or a further condition that no index has to serve.
 GLANCE = """
 WITH clock(now) AS (SELECT coalesce(:now, CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)))
 SELECT
     (SELECT count(*) FROM submissions
-        WHERE scope = :scope AND state IN ('intended', 'sent') AND lease_until_ms <= (SELECT now FROM clock)),
+        WHERE scope = :scope AND state IN ('intended', 'sent') AND lease_until_ms <= (SELECT now FROM clock){whose}),
     (SELECT count(*) FROM submissions
         WHERE scope = :scope AND state = 'in_doubt' AND next_look_at_ms <= (SELECT now FROM clock)
-        AND lease_until_ms <= (SELECT now FROM clock)),
-    (SELECT count(*) FROM submissions WHERE scope = :scope AND state = 'in_doubt' AND next_look_at_ms IS NULL),
-    (SELECT count(*) FROM submissions WHERE +scope = :scope AND state = 'conflict'),
+        AND lease_until_ms <= (SELECT now FROM clock){whose}),
+    (SELECT count(*) FROM submissions WHERE scope = :scope AND state = 'in_doubt' AND next_look_at_ms IS NULL{whose}),
+    (SELECT count(*) FROM submissions WHERE +scope = :scope AND state = 'conflict'{whose}),
     (SELECT count(*) FROM submissions
-        WHERE scope = :scope AND state IN ('intended', 'sent') AND lease_until_ms > (SELECT now FROM clock))
+        WHERE scope = :scope AND state IN ('intended', 'sent') AND lease_until_ms > (SELECT now FROM clock){whose})
     + (SELECT count(*) FROM submissions
         WHERE scope = :scope AND state = 'in_doubt' AND next_look_at_ms IS NOT NULL
-        AND (next_look_at_ms > (SELECT now FROM clock) OR lease_until_ms > (SELECT now FROM clock))),
+        AND (next_look_at_ms > (SELECT now FROM clock) OR lease_until_ms > (SELECT now FROM clock)){whose}),
     hash
 FROM head WHERE id = 1
 """
@@ -445,11 +465,12 @@ class Peeked:
         return self.expired > 0 or self.due > 0 or self.trouble == "locked"
 
 
-def peek(place: Place, *, now_ms: int | None = None) -> Peeked | None:
+def peek(place: Place, *, account: str | None = None, now_ms: int | None = None) -> Peeked | None:
     """Look at an SQLite ledger without changing, creating or waiting for anything.
 
     Args:
         place: Where it is.
+        account: Whose submissions count; `None`: everybody's.
         now_ms: The moment to judge leases by; `None` is SQLite's clock, as in the store.
 
     Returns:
@@ -464,12 +485,12 @@ def peek(place: Place, *, now_ms: int | None = None) -> Peeked | None:
             return None
         if not _there(place.key_file):
             return Peeked(trouble="missing_key")
-        return _glance(place.file, place.scope, now_ms)
+        return _glance(place.file, place.scope, account, now_ms)
     except (OSError, sqlite3.Error, UnicodeError) as error:
         return Peeked(trouble=explain(error, file=place.file).kind)
 
 
-def _glance(file: Path, scope: str, now_ms: int | None) -> Peeked:
+def _glance(file: Path, scope: str, account: str | None, now_ms: int | None) -> Peeked:
     address = f"{file.as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=PATIENCE_SECONDS)) as connection:
         try:
@@ -477,10 +498,10 @@ def _glance(file: Path, scope: str, now_ms: int | None) -> Peeked:
             if not names >= OURS:
                 return Peeked(trouble="not_ours" if names and not names & OURS else "damaged")
             version = connection.execute("SELECT version FROM head").fetchone()
-            if version is None or version[0] != LEDGER_VERSION:
+            if version is None or version[0] not in (OLD_LEDGER_VERSION, LEDGER_VERSION):
                 return Peeked(trouble="damaged" if version is None else "unknown_version")
             expired, due, undecided, conflicts, ahead, head = connection.execute(
-                GLANCE, {"scope": scope, "now": now_ms}
+                GLANCE.format(whose=_whose(version[0], account)), {"scope": scope, "account": account, "now": now_ms}
             ).fetchone()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode in INTERRUPTED:
@@ -488,6 +509,12 @@ def _glance(file: Path, scope: str, now_ms: int | None) -> Peeked:
                 return Peeked(trouble="locked")
             raise
     return Peeked(expired=expired, due=due, ahead=ahead, waiting=undecided + conflicts, head=str(head))
+
+
+def _whose(version: int, account: str | None) -> str:
+    if account is None or (version == OLD_LEDGER_VERSION and account == DEFAULT_ACCOUNT):
+        return ""
+    return " AND account = :account" if version == LEDGER_VERSION else " AND false"
 
 
 INTERRUPTED = frozenset({sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY})

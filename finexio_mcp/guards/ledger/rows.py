@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from finexio_mcp.guards.ledger.states import Effect, State
+from finexio_mcp.settings import DEFAULT_ACCOUNT
 
 Reason = Literal[
     "never_sent",  # provably: no connection, no time, withdrawn by the caller, or refused by our own fence
@@ -113,6 +114,10 @@ class Submission:
     """When the first submission left that a look may find: its own, or an earlier absent one's."""
     invoice: InvoiceFacts | None = None
     change: ChangeFacts | None = None
+    account: str = DEFAULT_ACCOUNT
+    """Whose Finexio account it went to."""
+    caller: str | None = None
+    """The key of who ordered it; not known of the oldest ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +170,8 @@ class Claim:
     """Position to the live submission of the same identity (or the change confirmed a moment ago)."""
     differing: frozenset[int] = frozenset()
     """Positions among `known` whose amount, currency, date or discount is another one."""
+    elsewhere: frozenset[int] = frozenset()
+    """Positions of invoices that another account has, or had and was refunded: all that may be told of them."""
     near: tuple[Near, ...] = ()
     """Near-duplicates that the caller should hear of; with `rows` they did not stop the claim."""
     near_refuses: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -20,14 +20,19 @@ from sqlalchemy import (
     TextClause,
     UniqueConstraint,
     literal_column,
+    select,
     text,
+    update,
 )
 
 from finexio_mcp.guards.ledger.columns import WHOLE, whole, word
 from finexio_mcp.guards.ledger.states import LIVE, MOVES, OPEN, State
+from finexio_mcp.settings import DEFAULT_ACCOUNT
 
-VERSION: Final = 1
-"""Of the tables below. A ledger of another version is left alone."""
+VERSION: Final = 2
+"""Of the tables below. One of a later version is left alone."""
+OLD_VERSION: Final = 1
+"""Before there were accounts. It is read as it is, and brought to this version by the first transaction that writes."""
 
 METADATA: Final = MetaData()
 
@@ -61,8 +66,14 @@ FIXED: Final = (
     word("invoice_date", null=True),
     whole("discount_cents", null=True),
     word("change", null=True),
+    # Of rows that were there before there were accounts, and so were before their callers were noted.
+    Column("account", Text, nullable=False, server_default=DEFAULT_ACCOUNT),
+    word("caller", null=True),
 )
 """What a submission is. It never changes, and its digest stands in the submission's first event."""
+
+BEFORE_ACCOUNTS: Final[Mapping[str, str | None]] = {"account": DEFAULT_ACCOUNT, "caller": None}
+"""What version 1 does not hold, and what it means: exactly this is left out of digests, so that old ones still hold."""
 
 OUTCOME: Final = (
     word("reason", null=True),
@@ -158,6 +169,7 @@ def _index(
     return Index(f"submissions_{name}", *chosen, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
+# None by account: SQLite would take it for every question, and look at all rows of an account where few are open.
 INDEXES: Final = (
     _index("live", "scope", "identity", where=IS_LIVE, unique=True),
     _index("identity", "scope", "identity"),
@@ -229,20 +241,57 @@ FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse()"""
 
 
 def _rules(dialect: str) -> Iterator[str]:
-    sqlite = dialect == "sqlite"
-    if not sqlite:
+    if dialect != "sqlite":
         yield _POSTGRESQL_FUNCTION
         yield from (_POSTGRESQL_TRUNCATE.format(table=table) for table in METADATA.tables)
+    yield from _triggers(dialect, TRIGGERS)
+
+
+def _triggers(dialect: str, chosen: Collection[str]) -> Iterator[str]:
+    sqlite = dialect == "sqlite"
     form, differs = (_SQLITE_TRIGGER, "IS NOT") if sqlite else (_POSTGRESQL_TRIGGER, "IS DISTINCT FROM")
     for table, name, statement, condition in _REFUSED:
         when = f"WHEN ({condition.format(differs=differs)})" if condition else ""
-        yield form.format(table=table, name=name, statement=statement, when=when)
+        if f"{table}_{name}" in chosen:
+            yield form.format(table=table, name=name, statement=statement, when=when)
 
 
 def build(connection: Connection) -> None:
     """Make everything but the head row, in the transaction that is open."""
     METADATA.create_all(connection, checkfirst=False)
     for rule in _rules(connection.dialect.name):
+        connection.exec_driver_sql(rule)
+
+
+# From version 1 ------------------------------------------------------------------------
+
+_CHANGED_TRIGGERS: Final = {"submissions_fixed": "submissions", "head_fixed": "head"}
+# All at once and the head first, as everybody takes them: whoever reads or writes is let finish, and nobody waits for
+# us who holds what we wait for.
+_ALONE: Final = "LOCK TABLE head, submissions, events IN ACCESS EXCLUSIVE MODE"
+_NEW_COLUMNS: Final = (
+    f"ALTER TABLE submissions ADD COLUMN account TEXT DEFAULT '{DEFAULT_ACCOUNT}' NOT NULL",
+    "ALTER TABLE submissions ADD COLUMN caller TEXT",
+)
+
+
+def migrate(connection: Connection) -> None:
+    """Bring tables of version 1 to this one, in a transaction that has done nothing else yet and may write.
+
+    Others may be at it too: whoever comes second finds it done. The chain of events is not touched. A process that only
+    knows version 1 looks at the version in each of its transactions, and from then on leaves the ledger alone.
+    """
+    sqlite = connection.dialect.name == "sqlite"
+    if not sqlite:
+        connection.exec_driver_sql(_ALONE)
+    if connection.execute(select(HEAD.c.version)).scalar_one_or_none() != OLD_VERSION:
+        return
+    for name, table in _CHANGED_TRIGGERS.items():
+        connection.exec_driver_sql(f"DROP TRIGGER {name}" + ("" if sqlite else f" ON {table}"))
+    for statement in _NEW_COLUMNS:
+        connection.exec_driver_sql(statement)
+    connection.execute(update(HEAD).values(version=VERSION))
+    for rule in _triggers(connection.dialect.name, _CHANGED_TRIGGERS):
         connection.exec_driver_sql(rule)
 
 
@@ -260,4 +309,4 @@ def present(connection: Connection) -> set[str]:
 
 
 EXPECTED: Final = frozenset(METADATA.tables) | {str(index.name) for index in INDEXES} | TRIGGERS
-"""Without any of these it is no ledger, or one that somebody took the guards from."""
+"""Without any of these it is no ledger, or one that somebody took the guards from; in either version."""

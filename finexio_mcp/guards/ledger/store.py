@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,11 +22,14 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    false,
     func,
     insert,
+    literal,
     or_,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -44,11 +48,14 @@ from finexio_mcp.guards.ledger.rows import (
     Verified,
     Wanted,
 )
-from finexio_mcp.guards.ledger.schema import EVENTS, HEAD, SUBMISSIONS
+from finexio_mcp.guards.ledger.schema import EVENTS, HEAD, OLD_VERSION, SUBMISSIONS, VERSION
 from finexio_mcp.guards.ledger.states import OPEN, Effect, State
 from finexio_mcp.guards.ledger.trouble import Unusable
+from finexio_mcp.settings import DEFAULT_ACCOUNT
 
 __all__ = ["Store", "Unresolvable", "create_file", "open_engine", "open_store"]
+
+logger = logging.getLogger("finexio_mcp.ledger")
 
 DAY_MS: Final = 24 * 60 * 60 * 1000
 MAX_NEAR: Final = 3
@@ -65,6 +72,12 @@ _CLOCK: Final = {
 _ONE_CREATOR: Final = text("SELECT pg_advisory_xact_lock(7130941206552)")
 
 _S: Final = SUBMISSIONS.c
+_COLUMNS: Final[Sequence[ColumnElement[Any]]] = tuple(_S)
+_OLD_COLUMNS: Final[Sequence[ColumnElement[Any]]] = tuple(
+    literal(schema.BEFORE_ACCOUNTS[column.name]).label(column.name) if column.name in schema.BEFORE_ACCOUNTS else column
+    for column in _S
+)
+"""The same of a ledger of version 1."""
 _MOVE: Final = (
     update(SUBMISSIONS)
     .where(
@@ -90,24 +103,34 @@ class Writing:
     events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
-def open_store(place: Place, *, owner: str, now: Callable[[], int] | None = None) -> Store:
+def open_store(
+    place: Place,
+    *,
+    owner: str,
+    account: str | None = DEFAULT_ACCOUNT,
+    engine: Engine | None = None,
+    now: Callable[[], int] | None = None,
+) -> Store:
     """The store of a place that was prepared; made there if there never was one.
 
     Args:
         place: What `locate` found.
         owner: A random name of this process.
+        account: See `Store`.
+        engine: Connections that others use too; `None` makes some.
         now: See `Store`.
 
     Raises:
         Unusable: Saying what an operator should do.
     """
     if place.file is None:
-        store = Store(open_engine(place.url), scope=place.scope, owner=owner, now=now)
+        engine = engine or open_engine(place.url)
+        store = Store(engine, scope=place.scope, account=account, owner=owner, now=now)
         store.create()
         return store
     if is_new(place):
         create_file(place.file)
-    store = Store(open_file(place.file), scope=place.scope, owner=owner, now=now)
+    store = Store(open_file(place.file), scope=place.scope, account=account, owner=owner, now=now)
     store.check()
     seal(place)
     return store
@@ -124,23 +147,41 @@ def create_file(path: Path) -> None:
 
 
 class Store:
-    """The ledger, as one process uses it.
+    """The ledger, as one process uses it for one account.
 
     Every transaction that writes locks the head row first, so writers go one after the other. The unique index over
     live identities holds without that lock too; each of the two alone keeps an invoice from being claimed twice.
 
+    An invoice is the same invoice whoever submits it, so there the index and the lock reach over all accounts. Of rows
+    of another account nothing else is seen or told.
+
+    A ledger of version 1 is read as it is. What only looks may therefore look before an upgrade, at a backup, and
+    beside servers of the earlier version, which refuse to write once it was migrated. The first transaction that writes
+    migrates it.
+
     Args:
         engine: From `open_engine`.
         scope: Origin and base path that are really called. Rows of other scopes are not seen.
+        account: Whose submissions; `None`: those of all, for operators, who claim nothing.
         owner: A random name of this process.
         now: Milliseconds since 1970; `None` is the database's own clock, the only one that processes share.
     """
 
-    def __init__(self, engine: Engine, *, scope: str, owner: str, now: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        scope: str,
+        owner: str,
+        account: str | None = DEFAULT_ACCOUNT,
+        now: Callable[[], int] | None = None,
+    ) -> None:
         self._engine = engine
         self._scope = scope
+        self._account = account
         self._owner = owner
         self._clock = now
+        self._version: int | None = None
         self._ledger_id: str | None = None
         self._seen_seq = 0
         self._sqlite = engine.dialect.name == "sqlite"
@@ -169,7 +210,7 @@ class Store:
                 ledger_id = token_hex(16)
                 connection.execute(
                     insert(HEAD).values(
-                        id=1, version=schema.VERSION, ledger_id=ledger_id, seq=0, hash=chain.genesis(ledger_id)
+                        id=1, version=VERSION, ledger_id=ledger_id, seq=0, hash=chain.genesis(ledger_id)
                     )
                 )
         self.check()
@@ -228,7 +269,16 @@ class Store:
 
     # Submitting ----------------------------------------------------------------
 
-    def claim(self, wanted: Sequence[Wanted], *, op_id: str, tool: str, effect: Effect, rules: Rules) -> Claim:
+    def claim(
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        op_id: str,
+        tool: str,
+        effect: Effect,
+        rules: Rules,
+        caller: str | None = None,
+    ) -> Claim:
         """Record all that a call is about to submit as `intended`, or nothing, and say why.
 
         Args:
@@ -237,12 +287,17 @@ class Store:
             tool: Its tool.
             effect: What the tool does to the world.
             rules: What the claim is held to.
+            caller: The key of who orders it.
         """
         identities = {want.identity: position for position, want in enumerate(wanted)}
         if len(identities) != len(wanted):
             raise ValueError("one identity is wanted twice")
+        if self._account is None:
+            raise ValueError("only an account submits")
         with self._writing() as writing:
-            live = self._blocking(writing, identities)
+            standing = self._blocking(writing, identities)
+            live = {identity: row for identity, row in standing.items() if row.account == self._account}
+            elsewhere = frozenset(identities[identity] for identity in standing.keys() - live.keys())
             replaced = {
                 identity: row for identity, row in live.items() if likeness.gives_way(row, wanted[identities[identity]])
             }
@@ -250,28 +305,33 @@ class Store:
             if effect == "write":
                 repeated = self._repeated(writing.connection, identities, writing.now_ms - rules.repeat_ms)
                 known = {**{identities[identity]: row for identity, row in repeated.items()}, **known}
-            if known:
+            if known or elsewhere:
                 differing = frozenset(
                     position for position, row in known.items() if likeness.differs(row, wanted[position])
                 )
-                return Claim(now_ms=writing.now_ms, known=known, differing=differing)
+                return Claim(now_ms=writing.now_ms, known=known, differing=differing, elsewhere=elsewhere)
             near = self._near(writing.connection, wanted, rules)
             if any(likeness.refuses(found, rules) for found in near):
                 return Claim(now_ms=writing.now_ms, near=near, near_refuses=True)
-            day_cents = self._day_cents(writing, wanted, effect, replaced.values())
-            if rules.max_day_cents is not None and day_cents > rules.max_day_cents:
-                return Claim(now_ms=writing.now_ms, near=near, day_cents=day_cents)
-            rows = self._insert(writing, wanted, replaced, op_id=op_id, tool=tool, effect=effect, rules=rules)
+            if effect == "pay" and rules.max_day_cents is not None:
+                day_cents = self._day_cents(writing, wanted, replaced.values())
+                if day_cents > rules.max_day_cents:
+                    return Claim(now_ms=writing.now_ms, near=near, day_cents=day_cents)
+            common = {"op_id": op_id, "tool": tool, "effect": effect, "caller": caller}
+            rows = self._insert(writing, wanted, replaced, common, lease_ms=rules.lease_ms)
             return Claim(now_ms=writing.now_ms, rows=rows, near=near)
 
     def recall(self, wanted: Wanted, *, effect: Effect, rules: Rules) -> Submission | None:
         """What a claim would find known, without claiming anything. What was left behind is taken over, as there."""
         identities = {wanted.identity: 0}
         with self._writing() as writing:
-            found = self._blocking(writing, identities)
-            if effect == "write" and not found:
-                found = self._repeated(writing.connection, identities, writing.now_ms - rules.repeat_ms)
-            return found.get(wanted.identity)
+            found = self._blocking(writing, identities).get(wanted.identity)
+            if found is not None and not self._is_own(found):
+                return None
+            if effect == "write" and found is None:
+                since_ms = writing.now_ms - rules.repeat_ms
+                found = self._repeated(writing.connection, identities, since_ms).get(wanted.identity)
+            return found
 
     def mark_sent(self, op_id: str, *, lease_ms: int) -> bool:
         """Record that the first byte of a call is about to leave.
@@ -392,8 +452,8 @@ class Store:
         """When the next row is to be looked up or taken over; `None` if nothing is open."""
         # Somebody who looks a row up holds it until the lease ends.
         at_ms = case((_S.lease_until_ms > _S.next_look_at_ms, _S.lease_until_ms), else_=_S.next_look_at_ms)
-        ours = _S.scope == self._scope
         with self._reading() as connection:
+            ours = self._ours()
             times = (
                 connection.execute(select(func.min(_S.lease_until_ms)).where(ours, schema.IS_LEASED)).scalar(),
                 connection.execute(
@@ -447,12 +507,11 @@ class Store:
 
     def owners_of(self, finexio_ids: Collection[str]) -> dict[str, int]:
         """The submission that each Finexio id belongs to, where one is known; of several the first."""
-        query = (
-            select(_S.finexio_id, func.min(_S.id))
-            .where(_S.scope == self._scope, _S.finexio_id.in_(sorted(finexio_ids)), schema.HAS_FINEXIO_ID)
-            .group_by(_S.finexio_id)
+        query = select(_S.finexio_id, func.min(_S.id)).where(
+            _S.finexio_id.in_(sorted(finexio_ids)), schema.HAS_FINEXIO_ID
         )
         with self._reading() as connection:
+            query = query.where(self._ours()).group_by(_S.finexio_id)
             return {finexio_id: id_ for finexio_id, id_ in connection.execute(query) if finexio_id is not None}
 
     def has_rival(self, row: Submission, created_by: Sequence[str]) -> bool:
@@ -465,9 +524,9 @@ class Store:
         if row.change is None or not row.change.records:
             return False
         named = or_(*(_S.change.contains(json.dumps(key), autoescape=True) for key in row.change.records))
-        query = self._select().where(named, _S.id != row.id, _S.state.not_in([State.ABSENT, State.REJECTED]))
+        reached = _S.id != row.id, _S.state.not_in([State.ABSENT, State.REJECTED])
         with self._reading() as connection:
-            others = _submissions(connection, query)
+            others = _submissions(connection, self._select().where(named, *reached))
         return any(likeness.contests(other, row, created_by) for other in others)
 
     def find(
@@ -488,33 +547,48 @@ class Store:
             limit: At most so many.
             before_id: Only those before this one.
         """
-        query = self._select().order_by(_S.id.desc()).limit(limit)
+        asked: list[ColumnElement[bool]] = []
         if number is not None:
-            query = query.where(_S.number_key == stored.canonical(number))
+            asked.append(_S.number_key == stored.canonical(number))
         if supplier is not None:
-            query = query.where(_S.supplier == supplier.casefold())
+            asked.append(_S.supplier == supplier.casefold())
         if states is not None:
-            query = query.where(_S.state.in_(sorted(states)))
+            asked.append(_S.state.in_(sorted(states)))
         if before_id is not None:
-            query = query.where(_S.id < before_id)
+            asked.append(_S.id < before_id)
         with self._reading() as connection:
-            return _submissions(connection, query)
+            return _submissions(connection, self._select().where(*asked).order_by(_S.id.desc()).limit(limit))
 
     def history(self, op_id: str) -> list[Event]:
         """What happened to the rows of one call."""
-        ids = select(_S.id).where(_S.scope == self._scope, _S.op_id == op_id)
-        query = select(EVENTS).where(EVENTS.c.submission_id.in_(ids)).order_by(EVENTS.c.seq)
         with self._reading() as connection:
+            ids = select(_S.id).where(self._ours(), _S.op_id == op_id)
+            query = select(EVENTS).where(EVENTS.c.submission_id.in_(ids)).order_by(EVENTS.c.seq)
             return [stored.event(row) for row in connection.execute(query).mappings()]
 
     def counts(self) -> dict[State, int]:
         """How many submissions stand in each state."""
-        query = select(_S.state, func.count()).where(_S.scope == self._scope).group_by(_S.state)
+        query = select(_S.state, func.count()).group_by(_S.state)
         with self._reading() as connection:
-            return {State(state): count for state, count in connection.execute(query)}
+            return {State(state): count for state, count in connection.execute(query.where(self._ours()))}
+
+    def unsettled(self) -> dict[State, int]:
+        """The same of those that something still has to come of, which are few and found by an index of their own."""
+        kinds = (
+            (schema.IS_LEASED, (State.INTENDED, State.SENT)),
+            (schema.IS_IN_DOUBT, (State.IN_DOUBT,)),
+            (schema.IS_CONFLICT, (State.CONFLICT,)),
+        )
+        counted: dict[State, int] = {}
+        with self._reading() as connection:
+            for condition, states in kinds:
+                query = select(_S.state, func.count()).where(self._ours(), condition).group_by(_S.state)
+                found = {State(state): count for state, count in connection.execute(query)}
+                counted.update({state: found.get(state, 0) for state in states})
+        return counted
 
     def verify(self) -> Verified:
-        """Compute the whole chain anew, and hold every submission of the ledger against its events.
+        """Compute the whole chain anew, and hold every submission of the ledger, whosever, against its events.
 
         It reads in parts, so others can go on writing meanwhile.
         """
@@ -539,6 +613,8 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Generator[Writing]:
+        if self._version != VERSION:
+            self._migrate()
         try:
             with self._writers.begin() as connection:
                 head = self._lock_head(connection)
@@ -556,6 +632,18 @@ class Store:
             self._recognise(connection.execute(select(HEAD)).mappings().one_or_none())
             yield connection
 
+    def _migrate(self) -> None:
+        """Bring a ledger of version 1 to this one, in a transaction of its own: it locks more than others do."""
+        with self._reading():
+            pass
+        if self._version == OLD_VERSION:
+            with self._writers.begin() as connection:
+                schema.migrate(connection)
+            self.check()
+            logger.warning(
+                "the ledger is of version %d now; servers that only know an earlier one cannot write", VERSION
+            )
+
     def _lock_head(self, connection: Connection) -> RowMapping:
         """Wait until no other transaction writes. SQLite's began so."""
         return self._recognise(connection.execute(select(HEAD).with_for_update()).mappings().one_or_none())
@@ -564,11 +652,14 @@ class Store:
         """See that it is still the ledger that this store began with, and not an earlier copy of it."""
         if head is None:
             raise Unusable("damaged")
-        if head["version"] != schema.VERSION:
+        version = head["version"]
+        if version not in (OLD_VERSION, VERSION):
             raise Unusable("unknown_version")
         if self._ledger_id not in (None, head["ledger_id"]) or head["seq"] < self._seen_seq:
             raise Unusable("replaced")
-        self._ledger_id, self._seen_seq = head["ledger_id"], head["seq"]
+        if version < (self._version or version):
+            raise Unusable("replaced")
+        self._ledger_id, self._seen_seq, self._version = head["ledger_id"], head["seq"], version
         return head
 
     def _time(self, connection: Connection) -> int:
@@ -652,29 +743,54 @@ class Store:
 
     # Parts of a claim ----------------------------------------------------------
 
+    def _ours(self) -> ColumnElement[bool]:
+        """The rows that this store works on; for the version that the open transaction found."""
+        if self._account is None:
+            whose: ColumnElement[bool] = true()
+        elif self._version == OLD_VERSION:
+            whose = true() if self._account == DEFAULT_ACCOUNT else false()
+        else:
+            whose = _S.account == self._account
+        return and_(_S.scope == self._scope, whose)
+
+    def _is_own(self, row: Submission) -> bool:
+        return self._account in (None, row.account)
+
+    def _everybodys(self) -> Select[Any]:
+        """Whosever; only to keep an invoice from being submitted twice."""
+        columns = _OLD_COLUMNS if self._version == OLD_VERSION else _COLUMNS
+        return select(*columns).where(_S.scope == self._scope)
+
     def _select(self) -> Select[Any]:
-        return select(SUBMISSIONS).where(_S.scope == self._scope)
+        return self._everybodys().where(self._ours())
 
     def _rows_of(self, connection: Connection, op_id: str) -> list[Submission]:
         return _submissions(connection, self._select().where(_S.op_id == op_id).order_by(_S.position))
 
     def _live(self, connection: Connection, identities: Collection[str]) -> dict[str, Submission]:
-        """The rows that block these identities."""
-        query = self._select().where(_S.identity.in_(sorted(identities)), schema.IS_LIVE)
+        """The rows that block these identities, whosever."""
+        query = self._everybodys().where(_S.identity.in_(sorted(identities)), schema.IS_LIVE)
         return {row.identity: row for row in _submissions(connection, query)}
 
     def _blocking(self, writing: Writing, identities: Collection[str]) -> dict[str, Submission]:
-        """The rows that stand in the way, after what was left behind is taken over.
+        """The rows that stand in the way, whosever, after what was left behind is taken over.
 
         An invoice that was to be paid again, and then was not, is still the one that was paid.
         """
-        paid = self._select().where(_S.identity.in_(sorted(identities)), _S.superseded == 1).order_by(_S.id)
+        paid = self._everybodys().where(_S.identity.in_(sorted(identities)), _S.superseded == 1).order_by(_S.id)
         refunded = {row.identity: row for row in _submissions(writing.connection, paid)}
         return refunded | self._abandon(writing, self._live(writing.connection, identities))
 
     def _abandon(self, writing: Writing, live: Mapping[str, Submission]) -> dict[str, Submission]:
-        """Take over those whose lease is over, and leave out what does not block any more."""
-        over = [row for row in live.values() if moves.is_left_behind(row, writing.now_ms)]
+        """Take over those whose lease is over, and leave out what does not block any more.
+
+        What another account sent is left to whoever looks up for it. What it never sent only frees the identity.
+        """
+        over = [
+            row
+            for row in live.values()
+            if moves.is_left_behind(row, writing.now_ms) and (self._is_own(row) or row.state is State.INTENDED)
+        ]
         rows = self._apply(
             writing, [(row, moves.taken_over(row, writing.now_ms)) for row in over], among=list(live.values())
         )
@@ -707,9 +823,7 @@ class Store:
         )
         found: dict[int, dict[int, Near]] = {}
         for positions, key, why in kinds:
-            query = select(SUBMISSIONS, key.label("near_key")).where(
-                _S.scope == self._scope, key.in_(sorted(positions)), schema.IS_LIVE
-            )
+            query = self._select().add_columns(key.label("near_key")).where(key.in_(sorted(positions)), schema.IS_LIVE)
             for row in connection.execute(query).mappings() if positions else ():
                 earlier = stored.submission(row)
                 for position in positions[row["near_key"]]:
@@ -724,14 +838,10 @@ class Store:
             ]
         )
 
-    def _day_cents(
-        self, writing: Writing, wanted: Sequence[Wanted], effect: Effect, replaced: Collection[Submission]
-    ) -> int:
+    def _day_cents(self, writing: Writing, wanted: Sequence[Wanted], replaced: Collection[Submission]) -> int:
         """What the last 24 hours come to with this claim."""
-        if effect != "pay":
-            return 0
         query = select(func.coalesce(func.sum(_S.amount_cents), 0)).where(
-            _S.scope == self._scope,
+            self._ours(),
             schema.IS_LIVE,
             _S.effect == "pay",
             _S.claimed_at_ms > writing.now_ms - DAY_MS,
@@ -745,28 +855,22 @@ class Store:
         writing: Writing,
         wanted: Sequence[Wanted],
         replaced: Mapping[str, Submission],
+        common: Mapping[str, Any],
         *,
-        op_id: str,
-        tool: str,
-        effect: Effect,
-        rules: Rules,
+        lease_ms: int,
     ) -> tuple[Submission, ...]:
         connection = writing.connection
         self._supersede(connection, replaced.values())
         past = self._past(connection, [want.identity for want in wanted])
-        common = {
-            "scope": self._scope,
-            "op_id": op_id,
-            "tool": tool,
-            "effect": effect,
-            "claimed_at_ms": writing.now_ms,
-            "owner": self._owner,
-            "lease_until_ms": writing.now_ms + rules.lease_ms,
-        }
         rows = [
             {
                 **stored.BLANK,
                 **common,
+                "scope": self._scope,
+                "account": self._account,
+                "claimed_at_ms": writing.now_ms,
+                "owner": self._owner,
+                "lease_until_ms": writing.now_ms + lease_ms,
                 **stored.facts(want),
                 **past.get(want.identity, stored.NO_PAST),
                 "position": position,
@@ -775,7 +879,7 @@ class Store:
         ]
         # In one order for all, or two batches could wait for each other at the unique index.
         connection.execute(insert(SUBMISSIONS), sorted(rows, key=itemgetter("identity")))
-        query = self._select().where(_S.op_id == op_id).order_by(_S.position)
+        query = self._select().where(_S.op_id == common["op_id"]).order_by(_S.position)
         claimed: list[Submission] = []
         for row in connection.execute(query).mappings():
             submission = stored.submission(row)
@@ -795,7 +899,7 @@ class Store:
                 raise Unusable("inconsistent")
 
     def _past(self, connection: Connection, identities: Collection[str]) -> dict[str, dict[str, int | None]]:
-        """What earlier submissions of these identities mean for the next one."""
+        """What earlier submissions of these identities, whosever, mean for the next one: any may have landed late."""
         gone = and_(_S.state == State.ABSENT, _S.sent_at_ms.is_not(None))
         doubtful = or_(gone, _S.by_operator == 1)
         done_with = or_(_S.state == State.ABSENT, _S.by_operator == 1, _S.superseded == 1)
@@ -819,7 +923,7 @@ class Store:
     def _found_late(
         self, writing: Writing, outcomes: Iterable[tuple[Submission, Outcome | None]]
     ) -> list[tuple[Submission, Submission]]:
-        """What was given up and is there after all blocks again, unless a later submission already does."""
+        """What was given up and is there after all blocks again, unless a later submission, whosever, already does."""
         late = [
             (row, outcome) for row, outcome in outcomes if outcome is not None and moves.is_late_proof(row, outcome)
         ]
@@ -872,7 +976,8 @@ class Store:
         last = -1
         while True:
             with self._reading() as connection:
-                query = select(SUBMISSIONS).where(_S.id > last).order_by(_S.id).limit(CHUNK)
+                columns = _OLD_COLUMNS if self._version == OLD_VERSION else _COLUMNS
+                query = select(*columns).where(_S.id > last).order_by(_S.id).limit(CHUNK)
                 part = connection.execute(query).mappings().all()
                 if not part:
                     return seen, problems

@@ -21,6 +21,7 @@ BLANK: Final[Mapping[str, Any]] = {
     "looks": 0,
     "superseded": 0,
 }
+BEFORE: Final = schema.BEFORE_ACCOUNTS
 NO_PAST: Final[Mapping[str, Any]] = {"generation": 1, "doubtful_before": 0, "earlier_sent_at_ms": None}
 
 
@@ -30,7 +31,11 @@ def canonical(number: str) -> str:
 
 
 def fixed(row: RowMapping) -> dict[str, Any]:
-    return {"id": row["id"], **{column.name: row[column.name] for column in schema.FIXED}}
+    """What never changes, as its digest takes it."""
+    kept = {column.name: row[column.name] for column in schema.FIXED}
+    # Version 1 knew neither; any other value, and one that somebody takes away, makes another digest.
+    named = {name: value for name, value in kept.items() if name not in BEFORE or value != BEFORE[name]}
+    return {"id": row["id"], **named}
 
 
 def facts(want: Wanted) -> dict[str, Any]:
@@ -66,6 +71,8 @@ def submission(row: RowMapping) -> Submission:
         op_id=row["op_id"],
         position=row["position"],
         effect=row["effect"],
+        account=row["account"],
+        caller=row["caller"],
         tool=row["tool"],
         identity=row["identity"],
         generation=row["generation"],

@@ -1,8 +1,9 @@
 """Processes that claim at the same moment: a program of its own, told what to do on its input.
 
-`{"url": ..., "kind": ..., "claims": [...]}`: for each process the batches that it claims, one after the other; a batch
-is a list of numbers. Each number is an invoice of its own, unlike any other. The answer is a list of what became of
-each claim, `[process, batch, outcome]`.
+`{"url": ..., "kind": ..., "claims": [...], "warm": ...}`: for each process the batches that it claims, one after the
+other; a batch is a list of numbers. Each number is an invoice of its own, unlike any other. `warm`, which may be
+missing: whether somebody writes before them all. The answer is a list of what became of each claim, `[process, batch,
+outcome]`.
 """
 
 from __future__ import annotations
@@ -88,9 +89,10 @@ def main() -> None:
     task = json.load(sys.stdin)
     # What is learnt about statements is learnt once, in another scope. No connection is open when processes fork.
     engine = open_engine(task["url"])
-    with closing(Store(engine, scope="warm", owner="warm")) as store:
-        for _ in range(2):
-            claim(store, [0], -1)
+    if task.get("warm", True):
+        with closing(Store(engine, scope="warm", owner="warm")) as store:
+            for _ in range(2):
+                claim(store, [0], -1)
     context = multiprocessing.get_context("fork")
     count = len(task["claims"])
     barrier, answers = context.Barrier(count), context.SimpleQueue()

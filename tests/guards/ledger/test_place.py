@@ -29,6 +29,7 @@ from finexio_mcp.guards.ledger import schema
 from finexio_mcp.guards.ledger.place import (
     GLANCE,
     LEDGER_VERSION,
+    OLD_LEDGER_VERSION,
     OURS,
     Mount,
     Peeked,
@@ -751,11 +752,14 @@ def test_a_ledger_is_opened_at_start_only_for_what_the_server_can_do(peeked: Pee
     assert peeked.wants_care is wants
 
 
-def test_a_glance_needs_no_look_at_every_row(store: Store, place: Place) -> None:
-    """Ours: a start stays quick however long the ledger has grown."""
+@pytest.mark.parametrize("whose", ["", " AND account = :account"])
+def test_a_glance_needs_no_look_at_every_row(whose: str, store: Store, place: Place) -> None:
+    """Ours: a start stays quick however long the ledger has grown, and for each of many accounts."""
     assert store.counts() == {}
+    query = GLANCE.format(whose=whose)
     with closing(sqlite3.connect(file_of(place))) as connection:
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {GLANCE}", {"scope": "", "now": 0})]
+        told = connection.execute(f"EXPLAIN QUERY PLAN {query}", {"scope": "", "account": "acme", "now": 0})
+        plan = [row[3] for row in told]
 
     indexes = [match[1] for step in plan if (match := re.match(r"SEARCH submissions USING .*INDEX (\w+)", step))]
     assert indexes == [
@@ -766,7 +770,7 @@ def test_a_glance_needs_no_look_at_every_row(store: Store, place: Place) -> None
 
 def test_a_glance_reads_the_version_that_the_store_writes() -> None:
     """Ours: the number stands twice, since a start must not load the store."""
-    assert LEDGER_VERSION == schema.VERSION
+    assert (OLD_LEDGER_VERSION, LEDGER_VERSION) == (schema.OLD_VERSION, schema.VERSION)
     assert set(schema.METADATA.tables) == OURS
 
 

@@ -718,13 +718,15 @@ REFUSED_STATEMENTS = (
     "UPDATE events SET note = 'x'",
     "UPDATE head SET seq = seq - 1",
     "UPDATE head SET ledger_id = 'x'",
-    "UPDATE head SET version = 2",
+    "UPDATE head SET version = 3",
     "UPDATE submissions SET id = 99",
     "UPDATE submissions SET superseded = 1",
     "UPDATE submissions SET finexio_id = 'f-9'",
     "UPDATE submissions SET sent_at_ms = 1",
     "UPDATE submissions SET by_operator = 1",
     "UPDATE submissions SET change = '{}'",
+    "UPDATE submissions SET account = 'acme'",
+    "UPDATE submissions SET caller = 'x'",
     "UPDATE submissions SET earlier_sent_at_ms = 5",
     *(f"UPDATE submissions SET {column.name} = NULL" for column in schema.FIXED),
 )
@@ -733,7 +735,7 @@ REFUSED_STATEMENTS = (
 def test_the_database_refuses_what_no_statement_of_ours_does(ledger: Ledger) -> None:
     """Ours: history and facts cannot be changed in passing."""
     claim(ledger.store(), invoice("INV-1"))
-    always_null = {"UPDATE submissions SET change = NULL", "UPDATE submissions SET earlier_sent_at_ms = NULL"}
+    always_null = {f"UPDATE submissions SET {name} = NULL" for name in ("change", "earlier_sent_at_ms", "caller")}
     passed: set[str] = set()
 
     for statement in REFUSED_STATEMENTS:
@@ -946,7 +948,7 @@ def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "kind"),
     [
-        ("UPDATE head SET version = 2", "unknown_version"),
+        ("UPDATE head SET version = 3", "unknown_version"),
         ("DELETE FROM head", "damaged"),
         ("DROP INDEX submissions_live", "damaged"),
     ],
@@ -1143,6 +1145,8 @@ def test_a_batch_costs_as_many_statements_as_one_invoice(ledger: Ledger) -> None
     asked = record(engine)
     store = Store(engine, scope=SCOPE, owner="me", now=ledger.clock)
     counts: dict[int, int] = {}
+    # The first question of a store is of which version the ledger is.
+    assert store.counts() == {}
 
     for rows in (1, 300):
         asked.clear()
