@@ -6,12 +6,17 @@ import json
 import logging
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from finexio_mcp import logs
-from finexio_mcp.logs import JsonFormatter, TextFormatter
+from finexio_mcp.callers import OPERATOR, Caller
+from finexio_mcp.calls import Ended, Running, running
+from finexio_mcp.logs import CallLog, JsonFormatter, TextFormatter
 from finexio_mcp.settings import load
 
 SECRET = "QXZ918273645"
@@ -31,9 +36,9 @@ def record(
     exc_info: Any = None,
     **more: Any,
 ) -> logging.LogRecord:
-    """A record of the first second of 1970."""
+    """A record of the first second of 1970, 408 ms in."""
     made = logging.LogRecord(name, logging.WARNING, __file__, 1, message, args, exc_info)
-    made.created = 0.0
+    made.created = 0.408
     vars(made).update(more)
     return made
 
@@ -62,7 +67,7 @@ def test_a_line_for_machines() -> None:
 
     assert "\n" not in line
     assert json.loads(line) == {
-        "time": "1970-01-01T00:00:00Z",
+        "time": "1970-01-01T00:00:00.408Z",
         "level": "warning",
         "logger": "finexio_mcp.calls",
         "message": "list took 12 ms",
@@ -161,3 +166,142 @@ def test_what_a_library_put_together_itself_is_not_logged(message: object) -> No
 
     assert SECRET not in line
     assert "asyncio" in line
+
+
+# Lines of a call -------------------------------------------------------------------
+
+TOKEN = Caller(key="tok_1", name="assistant", origin="token", account="acme")
+CALL = Running(request_id="req_1", caller=TOKEN, tool="list_all_finexio_payments")
+
+
+def ended(**changes: Any) -> Ended:
+    """A list that was answered for a token of acme, except for what changes."""
+    usual = Ended(
+        request_id="req_1",
+        at=1_800_000_000.0,
+        duration_seconds=0.2124,
+        caller=TOKEN,
+        client="a client",
+        tool="list_all_finexio_payments",
+        access="read",
+        arguments={"status": SECRET},
+        outcome="ok",
+        failed=False,
+        op_id=None,
+        ids=(),
+        upstream=2,
+        retries=1,
+    )
+    return replace(usual, **changes)
+
+
+@pytest.mark.parametrize("name", ["finexio_mcp.api", "httpx2"])
+def test_a_line_from_far_below_says_which_call_it_belongs_to(name: str) -> None:
+    """Ours: nobody has to hand the call down for that."""
+    with running(CALL):
+        line = json.loads(JsonFormatter().format(record(name)))
+        text = TextFormatter().format(record(name, "no %s", "answer"))
+    after = json.loads(JsonFormatter().format(record(name)))
+
+    assert (line["request_id"], line["account"], line["tool"]) == ("req_1", "acme", "list_all_finexio_payments")
+    assert text.endswith(" [req_1, account acme, list_all_finexio_payments]")
+    assert {"request_id", "account", "tool"} & set(after) == set()
+
+
+def test_the_usual_account_stands_in_lines_for_machines_alone() -> None:
+    """Ours: people have mostly one."""
+    with running(replace(CALL, caller=OPERATOR)):
+        line = json.loads(JsonFormatter().format(record()))
+        text = TextFormatter().format(record())
+
+    assert line["account"] == "default"
+    assert text.endswith("list took 12 ms [req_1, list_all_finexio_payments]")
+
+
+def test_the_call_stands_before_a_stack() -> None:
+    """Ours: at the end of the line that says what happened."""
+    with running(CALL):
+        first, *rest = TextFormatter().format(record(exc_info=error_with("x"))).splitlines()
+
+    assert first.endswith("[req_1, account acme, list_all_finexio_payments]")
+    assert rest[0] == "ValueError"
+
+
+async def test_lines_of_a_thread_and_of_what_goes_on_later_belong_to_the_call() -> None:
+    """Ours: the ledger works in threads, and writes go on after their caller has left."""
+    lines: list[str] = []
+
+    def note() -> None:
+        lines.append(json.loads(JsonFormatter().format(record()))["request_id"])
+
+    async def later(left: anyio.Event) -> None:
+        await left.wait()
+        note()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            left = anyio.Event()
+            with running(CALL):
+                tasks.start_soon(later, left)
+                await anyio.to_thread.run_sync(note)
+            left.set()
+
+    assert lines == ["req_1", "req_1"]
+
+
+async def test_a_call_ends_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours: who, what, what came of it, how long and how many requests; never its arguments."""
+    logs.configure(load(FINEXIO_MCP_LOG_FORMAT="json"))
+
+    await CallLog().ended(ended(outcome="in_doubt", failed=True, op_id="op_1"))
+
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    said.pop("time")
+    assert said == {
+        "level": "info",
+        "logger": "finexio_mcp.calls",
+        "message": "list_all_finexio_payments in_doubt op_1 212 ms for assistant (tok_1)",
+        "request_id": "req_1",
+        "account": "acme",
+        "tool": "list_all_finexio_payments",
+        "outcome": "in_doubt",
+        "op_id": "op_1",
+        "duration_ms": 212,
+        "caller": "assistant",
+        "caller_key": "tok_1",
+        "client": "a client",
+        "upstream": 2,
+        "retries": 1,
+    }
+
+
+async def test_the_line_of_a_call_says_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours: the tool stands in its message, and who started the server needs no name."""
+    logs.configure(load())
+
+    with running(CALL):
+        await CallLog().ended(ended())
+        await CallLog().ended(ended(caller=OPERATOR, client=None))
+
+    first, second = (line.split(" ", 3)[3] for line in capsys.readouterr().err.splitlines())
+    assert first == "list_all_finexio_payments ok 212 ms for assistant (tok_1) [req_1, account acme]"
+    assert second == "list_all_finexio_payments ok 212 ms [req_1]"
+
+
+async def test_what_a_client_calls_itself_is_cut_and_breaks_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ours: nobody has checked it."""
+    logs.configure(load(FINEXIO_MCP_LOG_FORMAT="json"))
+
+    await CallLog().ended(ended(client="a\n\u202e\x1b[2J" + "x" * 10_000))
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) < 600
+    assert line.isascii()
+
+
+def test_only_our_own_lines_carry_fields() -> None:
+    """Ours: a library may use the same names for anything."""
+    line = JsonFormatter().format(record("somewhere.else", "x %s", 1, client=object(), account=SECRET))
+
+    assert {"client", "account"} & set(json.loads(line)) == set()
