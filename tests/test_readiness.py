@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from finexio_mcp import readiness
 from finexio_mcp.cli import cli
 from finexio_mcp.errors import Problem
+from finexio_mcp.printing import defused
 from finexio_mcp.readiness.judging import NEEDED, NO_METHOD, NOT_KNOWN, NOT_SHOWN, SWITCHED_OFF, Finding, judge
-from finexio_mcp.readiness.printing import HEADER, as_csv, defused
+from finexio_mcp.readiness.printing import HEADER, as_csv
 from finexio_mcp.readiness.survey import MOST_CHARS, Report, survey
 from finexio_mcp.settings import SettingsError
 from finexio_mcp.simulator import Fault, Received, Simulator

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from finexio_mcp.printing import print_json, use_utf8
+from finexio_mcp.printing import defused, print_json, use_utf8
 from finexio_mcp.readiness.judging import SHOWN, Finding
 from finexio_mcp.readiness.survey import Report
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 Style = Literal["table", "json", "csv"]
 
 HEADER = (*SHOWN, "status", "field", "problem")
-FORMULA = frozenset("=+-@")
 
 GAP = 2
 LEAST_NAME_COLUMNS = 28
@@ -89,16 +87,6 @@ def as_csv(report: Report) -> str:
     if not report.complete:
         writer.writerow([*[""] * len(SHOWN), "incomplete", "", summary(report)])
     return text.getvalue()
-
-
-def defused(cell: str) -> str:
-    """Text that no spreadsheet takes for a formula: names come from outsiders."""
-    begin = 0
-    while begin < len(cell) and (cell[begin].isspace() or unicodedata.category(cell[begin])[0] in "CZ"):
-        begin += 1
-    # Full-width signs count too: some spreadsheets read them as the others.
-    first = unicodedata.normalize("NFKC", cell[begin : begin + 1])[:1]
-    return f"'{cell}" if first in FORMULA or {"\t", "\r", "\n"} & set(cell[:begin]) else cell
 
 
 # For people --------------------------------------------------------------------

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from finexio_mcp import catalog
-from finexio_mcp.engine import Engine
 from finexio_mcp.envelope import SHORTENED
+from finexio_mcp.hub import Hub
 from finexio_mcp.paging import LOST, REORDERED, SHORT
 from finexio_mcp.readiness.judging import Finding, judge
 from finexio_mcp.tools.suppliers import LIST_SUPPLIERS
@@ -98,9 +98,9 @@ async def survey(
     listed, report = catalog.read()[LIST_SUPPLIERS.name], Report()
     # Whole, since only so a field that is empty differs from one that is not shown.
     arguments: dict[str, Any] = {"fields": ["*"]}
-    async with Engine(settings.model_copy(update=reading), transport, clock=clock) as engine:
+    async with Hub(settings.model_copy(update=reading), transport, clock=clock) as hub:
         while True:
-            cursor = report.take((await engine.run(listed, arguments)).content)
+            cursor = report.take((await hub.run(listed, arguments)).content)
             show(report)
             if cursor is None:
                 return report
