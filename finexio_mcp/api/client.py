@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx2
 
+from finexio_mcp.accounts.account import Login
 from finexio_mcp.api.answers import TEMPORARY, NotJson, failed_read, failed_write, parse, unknown_outcome
-from finexio_mcp.api.lanes import Lanes, of_one_connection
-from finexio_mcp.api.limits import RateLimit, RetryBudget
+from finexio_mcp.api.lanes import Lanes, of_one_connection, trusted
+from finexio_mcp.api.limits import Rate, RateLimit, RetryBudget
 from finexio_mcp.api.requests import Request
+from finexio_mcp.calls import Asked, current
 from finexio_mcp.clock import Clock
 from finexio_mcp.errors import (
     DeadlinePassed,
@@ -27,7 +33,8 @@ from finexio_mcp.errors import (
     Unavailable,
     Unreadable,
 )
-from finexio_mcp.settings import Settings
+from finexio_mcp.settings import Credentials, Settings
+from finexio_mcp.telemetry.tracing import upstream_span
 
 MAX_BODY_BYTES = 10_000_000
 READ_ATTEMPTS = 4
@@ -36,6 +43,9 @@ BACKOFF_SECONDS = 0.25
 BACKOFF_CAP_SECONDS = 8.0
 PATIENCE_SECONDS = 20.0
 """Longest `Retry-After` that is waited for within a call."""
+
+SIGN_IN_SECONDS = 5.0
+"""Longest wait for credentials that have to be fetched."""
 
 READ_TIMEOUT = httpx2.Timeout(connect=5.0, read=30.0, write=10.0, pool=10.0).as_dict()
 WRITE_TIMEOUT = httpx2.Timeout(connect=5.0, read=75.0, write=15.0, pool=10.0).as_dict()
@@ -48,6 +58,13 @@ logger = logging.getLogger("finexio_mcp.api")
 
 Leave = Callable[[], Awaitable[None]]
 """Awaited when the connection stands and before the first byte leaves. If it raises, nothing leaves."""
+
+
+@dataclass
+class _Seen:
+    """What is known of an answer."""
+
+    status: int | None = None
 
 
 @dataclass
@@ -85,6 +102,9 @@ class FinexioClient:
         reads: Transport for GETs, which need nothing of what a client adds: no redirects, no cookies.
         writes: Client for everything else: no connection is used twice, since one that the other
             side has just closed would leave a write in doubt.
+        login: The account's credentials; left out, those in the settings.
+        rate: How fast requests may leave; left out, what the settings say, counted here alone.
+        watch: Told of each request.
         clock: Time, for waiting and deadlines.
         chance: Source of the jitter between retries.
     """
@@ -95,14 +115,20 @@ class FinexioClient:
         *,
         reads: httpx2.AsyncBaseTransport,
         writes: httpx2.AsyncClient,
+        login: Login | None = None,
+        rate: Rate | None = None,
+        watch: Callable[[Asked], None] | None = None,
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings
+        self._account = settings.account
+        self._login = login or settings
+        self._one_sign_in = anyio.CapacityLimiter(1)
+        self._watch = watch
         self._reads, self._writes = reads, writes
         self._clock = clock or Clock()
         self._chance = chance
-        self._rate = RateLimit(settings.rate, settings.rate_burst, self._clock)
+        self._rate = rate or RateLimit(settings.rate, settings.rate_burst, self._clock)
         self._budget = RetryBudget()
         self.secrets: tuple[str, ...] = ()
         """What was signed in with last, for those who make sure that it does not come back."""
@@ -135,7 +161,7 @@ class FinexioClient:
         retries = 0
         while True:
             try:
-                value = await self._read_once(request, until, at_host_root)
+                value = await self._read_once(request, until, at_host_root, attempt=retries)
             except FinexioError as error:
                 if not self._worth_retrying(error, retries):
                     raise
@@ -157,11 +183,14 @@ class FinexioClient:
         asked = error.retry_after_seconds
         return asked if asked is not None else self._chance() * min(BACKOFF_CAP_SECONDS, BACKOFF_SECONDS * 2**retries)
 
-    async def _read_once(self, request: Request, until: float, at_host_root: bool) -> Any:
+    async def _read_once(self, request: Request, until: float, at_host_root: bool, *, attempt: int) -> Any:
         await self._rate.wait(until)
-        outgoing = self._outgoing(request, READ_TIMEOUT, at_host_root=at_host_root)
+        login = await self._signed_in()
+        outgoing = self._outgoing(request, login, READ_TIMEOUT, at_host_root=at_host_root)
         try:
-            response, body = await self._received(await self._reads.handle_async_request(outgoing))
+            with self._watched(request, attempt) as seen:
+                response, body = await self._received(await self._reads.handle_async_request(outgoing))
+                seen.status = response.status_code
         except httpx2.DecodingError:
             raise Unreadable("Finexio's answer could not be decoded; nothing changed.") from None
         except httpx2.HTTPError as error:
@@ -206,7 +235,7 @@ class FinexioClient:
             # Only httpx2's own transport is known to tell its steps before the first one happens.
             fence = Fence(leave, watched=_tells_its_steps(self._writes))
             try:
-                return await self._write_once(request, fence, until, rows)
+                return await self._write_once(request, fence, until, rows, attempt)
             except NEVER_CONNECTED as error:
                 if not fence.nothing_left:
                     raise OutcomeUnknown(unknown_outcome("no answer came, so nobody can say")) from None
@@ -218,16 +247,18 @@ class FinexioClient:
                 await self.turn(until)
         raise NotExecuted("Finexio could not be reached, so nothing was sent. Call again later.")
 
-    async def _write_once(self, request: Request, fence: Fence, until: float, rows: str | None) -> Any:
+    async def _write_once(self, request: Request, fence: Fence, until: float, rows: str | None, attempt: int) -> Any:
         sending = False
         with anyio.move_on_after(until - self._clock.monotonic()):
-            outgoing = self._outgoing(request, WRITE_TIMEOUT, trace=fence)
+            outgoing = self._outgoing(request, await self._signed_in(), WRITE_TIMEOUT, trace=fence)
             if not fence.watched:
                 # A transport that may say nothing: whoever has to know is told now, not too late.
                 await fence.open()
             sending = True
             try:
-                response, body = await self._exchange(self._writes, outgoing)
+                with self._watched(request, attempt) as seen:
+                    response, body = await self._exchange(self._writes, outgoing)
+                    seen.status = response.status_code
             except NEVER_CONNECTED:
                 raise
             except httpx2.HTTPError as error:
@@ -246,17 +277,63 @@ class FinexioClient:
             raise OutcomeUnknown(unknown_outcome("no answer came in time, so nobody can say"))
         raise NotExecuted("There was no time left to send this, so nothing was sent. Call again later.")
 
+    @contextlib.contextmanager
+    def _watched(self, request: Request, attempt: int) -> Generator[_Seen]:
+        """Count a request and tell of its end."""
+        call, seen, began = current(), _Seen(), time.monotonic()
+        if call is not None:
+            call.upstream += 1
+            call.retries += attempt > 0
+        kind: str | None = None
+        try:
+            with upstream_span(request.method, self._base.host, attempt, route=request.route) as span:
+                try:
+                    yield seen
+                finally:
+                    if seen.status is not None:
+                        span.answered(seen.status)
+        except BaseException as error:
+            kind = type(error).__name__
+            raise
+        finally:
+            if self._watch is not None:
+                outcome = str(seen.status) if seen.status is not None else kind or "unknown"
+                seconds = time.monotonic() - began
+                self._watch(
+                    Asked(
+                        account=self._account,
+                        method=request.method,
+                        outcome=outcome,
+                        seconds=seconds,
+                        retry=attempt > 0,
+                    )
+                )
+
+    async def _signed_in(self) -> Credentials:
+        """The credentials of this moment: they may be changed while the server runs."""
+        login = self._login
+        if login.slow:
+            # A keyring may ask a person. It must take neither the threads that the ledger needs nor a call's time.
+            found = None
+            with anyio.move_on_after(SIGN_IN_SECONDS):
+                found = await anyio.to_thread.run_sync(
+                    login.credentials, abandon_on_cancel=True, limiter=self._one_sign_in
+                )
+        else:
+            found = login.credentials()
+        if found is None:
+            raise NotConfigured(f"This server has no Finexio credentials: {login.missing_credentials()}.")
+        return found
+
     def _outgoing(
         self,
         request: Request,
+        credentials: Credentials,
         timeout: dict[str, float | None],
         *,
         trace: Fence | None = None,
         at_host_root: bool = False,
     ) -> httpx2.Request:
-        credentials = self._settings.credentials()
-        if credentials is None:
-            raise NotConfigured(f"This server has no Finexio credentials: {self._settings.missing_credentials()}.")
         password = credentials.password.get_secret_value()
         token = base64.b64encode(f"{credentials.username}:{password}".encode()).decode()
         self.secrets = (password, token)
@@ -303,17 +380,33 @@ def _tells_its_steps(http: httpx2.AsyncClient) -> bool:
 
 
 def open_client(
-    settings: Settings, *, transport: httpx2.AsyncBaseTransport | None = None, clock: Clock | None = None
+    settings: Settings,
+    *,
+    transport: httpx2.AsyncBaseTransport | None = None,
+    login: Login | None = None,
+    clock: Clock | None = None,
+    tls: ssl.SSLContext | None = None,
+    rate: Rate | None = None,
+    watch: Callable[[Asked], None] | None = None,
 ) -> FinexioClient:
-    """A client over real connections, or over `transport`."""
+    """A client over real connections, or over `transport`; for the rest see `FinexioClient`.
+
+    Args:
+        settings: Address and rate.
+        transport: Another way to Finexio, for tests.
+        login: The account's credentials.
+        clock: Time.
+        tls: How servers are trusted, if others share that: it is most of a client's memory.
+        rate: How fast requests may leave.
+        watch: Told of each request.
+    """
     clock = clock or Clock()
-    reads = transport or Lanes(of_one_connection(), now=clock.monotonic)
-    writes = httpx2.AsyncClient(
-        transport=transport
-        or httpx2.AsyncHTTPTransport(
-            trust_env=False, limits=httpx2.Limits(max_connections=16, max_keepalive_connections=0)
-        ),
-        trust_env=False,
-        follow_redirects=False,
-    )
-    return FinexioClient(settings, reads=reads, writes=writes, clock=clock)
+    if transport is None:
+        tls = tls or trusted()
+        reads: httpx2.AsyncBaseTransport = Lanes(of_one_connection(tls), now=clock.monotonic)
+        limits = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
+        writing: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
+    else:
+        reads = writing = transport
+    writes = httpx2.AsyncClient(transport=writing, trust_env=False, follow_redirects=False)
+    return FinexioClient(settings, reads=reads, writes=writes, login=login, rate=rate, watch=watch, clock=clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -15,9 +16,13 @@ OpenLane = Callable[[], httpx2.AsyncBaseTransport]
 Leave = Callable[[bool], Awaitable[None]]
 
 
-def of_one_connection() -> OpenLane:
+def trusted() -> ssl.SSLContext:
+    """How real hosts are told from others."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
+def of_one_connection(tls: ssl.SSLContext) -> OpenLane:
     """What opens lanes to real hosts. They share one TLS context, which is most of their memory."""
-    tls = httpx2.create_ssl_context(trust_env=False)
     limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
     return lambda: httpx2.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
 

@@ -25,6 +25,8 @@ class Request:
     """Percent-encoded, with its slashes exactly as in the contract."""
     query: str = ""
     body: bytes | None = None
+    route: str | None = None
+    """The path as declared, with names where ids stand, for those who must not see ids."""
 
     @property
     def target(self) -> str:
@@ -62,12 +64,14 @@ def build(tool: ToolSpec, arguments: Mapping[str, Any], page: int = 1) -> Reques
     path = fill(tool.path, arguments)
     rest = {name: value for name, value in arguments.items() if name not in tool.path_names}
     if tool.method == "GET":
-        return Request("GET", path, _query({**rest, "page": page if page > 1 else None}))
+        return Request("GET", path, _query({**rest, "page": page if page > 1 else None}), route=tool.path)
     if tool.method == "DELETE":
-        return Request("DELETE", path)
-    return Request(tool.method, path, body=to_json(rest[tool.body_rows] if tool.body_rows else rest))
+        return Request("DELETE", path, route=tool.path)
+    body = to_json(rest[tool.body_rows] if tool.body_rows else rest)
+    return Request(tool.method, path, body=body, route=tool.path)
 
 
 def build_get(route: str, arguments: Mapping[str, Any]) -> Request:
     """A GET beside a tool's own request, from a route whose names are arguments."""
-    return Request("GET", fill(route.removeprefix("GET "), arguments))
+    path = route.removeprefix("GET ")
+    return Request("GET", fill(path, arguments), route=path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 import anyio
@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from finexio_mcp.access.book import AccessBook
 from finexio_mcp.access.grants import Code
 from finexio_mcp.access.scopes import lesser
+from finexio_mcp.access.secrets import parse_invitation
 from finexio_mcp.issuer import page
 from finexio_mcp.issuer.forms import Parameters, in_form, in_query
 from finexio_mcp.issuer.pending import PENDING_MS, Pending, Seal
@@ -21,6 +22,7 @@ from finexio_mcp.issuer.redirects import place_of, with_answer
 from finexio_mcp.issuer.refusals import Refused
 from finexio_mcp.issuer.tries import Allowance, WrongCodes
 from finexio_mcp.settings import ACCESS_ORDER, Access, Settings
+from finexio_mcp.sharing.tries import Tries
 
 CODE_MS = 60_000
 TWICE_MS = 5_000
@@ -43,24 +45,6 @@ WRONG_CODE = (
 logger = logging.getLogger("finexio_mcp.issuer")
 
 
-class _Given:
-    """Codes of a moment ago. Who clicks twice sends the form twice, and the browser heeds only the second answer."""
-
-    def __init__(self, now_ms: Callable[[], int]) -> None:
-        self._now_ms = now_ms
-        self._codes: dict[tuple[str, str, Access], tuple[int, str]] = {}
-
-    def get(self, answer: tuple[str, str, Access]) -> str | None:
-        """The code that this answer got, if it got one."""
-        self._codes = {key: kept for key, kept in self._codes.items() if self._now_ms() < kept[0]}
-        kept = self._codes.get(answer)
-        return kept[1] if kept is not None else None
-
-    def keep(self, answer: tuple[str, str, Access], code: str) -> None:
-        """Remember what an answer got, for a moment after the first time."""
-        self._codes.setdefault(answer, (self._now_ms() + TWICE_MS, code))
-
-
 class Consent:
     """Asks a person.
 
@@ -70,16 +54,25 @@ class Consent:
         provider: Knows clients.
         seal: Opens what is pending.
         issuer: Who answers, and the only origin whose form is taken.
+        tries: Those of all replicas, if there may be several.
     """
 
-    def __init__(self, settings: Settings, book: AccessBook, provider: Provider, seal: Seal, *, issuer: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        book: AccessBook,
+        provider: Provider,
+        seal: Seal,
+        *,
+        issuer: str,
+        tries: Tries | None = None,
+    ) -> None:
         self._settings = settings
         self._book = book
         self._provider = provider
         self._seal = seal
         self._issuer = issuer
-        self._wrong = WrongCodes(book.now_ms, forget_ms=PENDING_MS)
-        self._given = _Given(book.now_ms)
+        self._wrong = WrongCodes(book.now_ms, forget_ms=PENDING_MS, tries=tries)
         self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
         self._notes = Allowance(book.now_ms, for_one=NOTES_OF_ONE, for_all=NOTES_A_MINUTE)
 
@@ -149,16 +142,10 @@ class Consent:
             return await self._page(pending, NO_CHOICE, status=400)
         if not typed:
             return await self._page(pending, NO_CODE, chosen=chosen, status=400)
-        # One after the other in each sign-in: many at once must not get further, and who clicks twice is answered twice
-        # the same. Nobody waits for the sign-ins of others.
+        # One after the other in each sign-in, for many at once must not get further. Nobody waits for those of others.
         async with self._turns.setdefault(pending.nonce, anyio.Lock()):
-            code = self._given.get((pending.nonce, typed, chosen))
-            if code is None:
-                if self._wrong.too_many_for(pending.nonce):
-                    raise Refused("access_denied", TOO_MANY_HERE, status=403)
-                code = await self._accepted(pending, typed, chosen)
+            code = await self._code(pending, typed, chosen)
             if code is not None:
-                self._given.keep((pending.nonce, typed, chosen), code)
                 return self._back(pending, code=code)
             self._wrong.count(pending.nonce)
         if self._notes.take(pending.client_id):
@@ -167,7 +154,26 @@ class Consent:
             raise Refused("access_denied", TOO_MANY_HERE, status=403)
         return await self._page(pending, WRONG_CODE, chosen=chosen, status=400)
 
-    async def _accepted(self, pending: Pending, typed: str, chosen: Access) -> str | None:
+    async def _code(self, pending: Pending, typed: str, chosen: Access) -> str | None:
+        """The authorization code that this answer gets, or got from whichever replica a moment ago."""
+        invitation = parse_invitation(typed)
+        text = self._seal.code(pending, invitation, chosen) if invitation is not None else None
+        if text is not None and await self._was_given(text):
+            return text
+        if not await self._wrong.may_try(pending.nonce):
+            raise Refused("access_denied", TOO_MANY_HERE, status=403)
+        if text is None:
+            return None
+        accepted = await self._accepted(pending, typed, chosen, text)
+        # Who clicked twice may just have been let in by another replica.
+        return accepted or (text if await self._was_given(text) else None)
+
+    async def _was_given(self, text: str) -> bool:
+        """Whether somebody got this code just now: who clicks twice gets it twice, but nobody gets it much later."""
+        code = await self._book.code(text)
+        return code is not None and self._book.now_ms() < code.expires_at_ms - CODE_MS + TWICE_MS
+
+    async def _accepted(self, pending: Pending, typed: str, chosen: Access, text: str) -> str | None:
         """The authorization code, if the one-time code is good; its invitation may allow less than was chosen."""
         if await self._provider.find_client(pending.client_id) is None:
             raise Refused("invalid_request", OVER)
@@ -186,6 +192,7 @@ class Consent:
                 resource=pending.resource,
                 expires_at_ms=self._book.now_ms() + CODE_MS,
             ),
+            text=text,
         )
         if code is not None:
             logger.info("access %s was allowed: grant %s, client %s", access, invitation.id, pending.client_id)

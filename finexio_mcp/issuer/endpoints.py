@@ -20,8 +20,9 @@ from finexio_mcp.issuer.provider import Provider
 from finexio_mcp.issuer.refusals import Endpoint, Refused, in_json
 from finexio_mcp.issuer.targets import Targets
 from finexio_mcp.issuer.tokens import Tokens
-from finexio_mcp.issuer.tries import REGISTRATIONS_A_MINUTE, REGISTRATIONS_OF_ONE, Allowance, subscriber
+from finexio_mcp.issuer.tries import Registrations, subscriber
 from finexio_mcp.settings import Access, Settings
+from finexio_mcp.sharing.tries import Tries
 
 METADATA_PATH = "/.well-known/oauth-authorization-server"
 AUTHORIZE_PATH = "/authorize"
@@ -43,7 +44,8 @@ def routes(settings: Settings, book: AccessBook, *, base_url: str) -> list[BaseR
     seal, targets = Seal(settings, book.now_ms), Targets(base_url)
     provider = Provider(book, seal, offered=offered, consent_url=f"{base_url}{CONSENT_PATH}")
     authorizing = Authorizing(provider, targets, offered=offered, issuer=base_url)
-    consent = Consent(settings, book, provider, seal, issuer=base_url)
+    tries = Tries(settings) if settings.shares_ledger else None
+    consent = Consent(settings, book, provider, seal, issuer=base_url, tries=tries)
     tokens = Tokens(provider, targets)
     return [
         Route(METADATA_PATH, MetadataHandler(_metadata(base_url, offered)).handle, methods=["GET"]),
@@ -51,7 +53,7 @@ def routes(settings: Settings, book: AccessBook, *, base_url: str) -> list[BaseR
         Route(CONSENT_PATH, in_pages(consent.ask), methods=["GET"]),
         Route(CONSENT_PATH, in_pages(consent.answer), methods=["POST"]),
         Route(TOKEN_PATH, in_json(tokens.exchange), methods=["POST"]),
-        Route(REGISTER_PATH, in_json(_registration(provider, book, offered)), methods=["POST"]),
+        Route(REGISTER_PATH, in_json(_registration(provider, book, offered, tries)), methods=["POST"]),
         Route(REVOKE_PATH, in_json(tokens.revoke), methods=["POST"]),
     ]
 
@@ -77,13 +79,13 @@ def _metadata(base_url: str, offered: Access) -> OAuthMetadata:
     )
 
 
-def _registration(provider: Provider, book: AccessBook, offered: Access) -> Endpoint:
+def _registration(provider: Provider, book: AccessBook, offered: Access, tries: Tries | None) -> Endpoint:
     """RFC 7591. The SDK's handler is not used: it gives secrets to most clients, and takes any redirect URI."""
-    allowance = Allowance(book.now_ms, for_one=REGISTRATIONS_OF_ONE, for_all=REGISTRATIONS_A_MINUTE)
+    registrations = Registrations(book.now_ms, tries)
 
     async def register(request: Request) -> Response:
         client = registered(await body_of(request), now_ms=book.now_ms())
-        if not allowance.take(subscriber(request.client.host if request.client is not None else None)):
+        if not await registrations.take(subscriber(request.client.host if request.client is not None else None)):
             raise Refused("temporarily_unavailable", "Too many clients register at once; try again later.", status=429)
         await provider.remember(client)
         return JSONResponse(client.metadata(offered), status_code=201, headers={"Cache-Control": "no-store"})

@@ -16,11 +16,13 @@ import secrets
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
+from finexio_mcp.access.secrets import ALPHABET, ID_CHARS, SECRET_BYTES
 from finexio_mcp.settings import Access, Settings
 
 PENDING_MS = 600_000
 PURPOSE = b"finexio-mcp consent 1"
 """Keeps this key apart from others that are derived from the same; the number goes up when the fields change."""
+CODE_PURPOSE = b"finexio-mcp authorization code 1"
 MAX_CHARS = 12_000
 
 
@@ -47,6 +49,7 @@ class Seal:
         shared = settings.state_key
         secret = shared.get_secret_value().encode() if shared is not None else secrets.token_bytes(32)
         self._key = hmac.digest(secret, PURPOSE, hashlib.sha256)
+        self._code_key = hmac.digest(secret, CODE_PURPOSE, hashlib.sha256)
         self._now_ms = now_ms
 
     def close(self, pending: Pending) -> str:
@@ -62,8 +65,29 @@ class Seal:
         pending = Pending(*json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
         return pending if self._now_ms() < pending.expires_at_ms else None
 
+    def code(self, pending: Pending, invitation: tuple[str, str], access: Access) -> str:
+        """The authorization code that this answer gets, if it gets one: the same from every replica.
+
+        Who clicks twice sends the form twice, and the browser heeds only the second answer. Nobody without the key can
+        tell it, and as an invitation is used up once, no two sign-ins get the same.
+
+        Args:
+            pending: The sign-in.
+            invitation: The one-time code that was typed, parsed.
+            access: What the person chose.
+        """
+        answer = json.dumps([pending.nonce, *invitation, access]).encode()
+        return _told(hmac.digest(self._code_key, answer, hashlib.sha512))
+
     def _mark(self, payload: str) -> str:
         return _encoded(hmac.digest(self._key, payload.encode(errors="replace"), hashlib.sha256))
+
+
+def _told(random: bytes) -> str:
+    """A secret of ours that is made of these 64 bytes: a part that names it, and one that nobody guesses."""
+    secret, number = random[:SECRET_BYTES], int.from_bytes(random[SECRET_BYTES:])
+    id_ = "".join(ALPHABET[number >> 5 * place & 31] for place in range(ID_CHARS))
+    return f"fmcp_{id_}_{_encoded(secret)}"
 
 
 def _encoded(value: bytes) -> str:

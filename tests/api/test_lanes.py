@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from finexio_mcp.api import lanes
 from finexio_mcp.api.client import FinexioClient, open_client
-from finexio_mcp.api.lanes import IDLE_SECONDS, MAX_LANES, Lanes, of_one_connection
+from finexio_mcp.api.lanes import IDLE_SECONDS, MAX_LANES, Lanes, of_one_connection, trusted
 from finexio_mcp.api.requests import Request
 from finexio_mcp.clock import Clock
 from finexio_mcp.errors import DeadlinePassed, Unavailable, Unreadable
@@ -228,7 +228,7 @@ def test_lanes_share_one_tls_context_that_verifies_and_look_at_no_environment(mo
             super().__init__(**options)
 
     monkeypatch.setattr(lanes.httpx2, "AsyncHTTPTransport", Noted)
-    open_lane = of_one_connection()
+    open_lane = of_one_connection(trusted())
     for _ in range(3):
         open_lane()
 

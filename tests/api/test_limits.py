@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import anyio
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from finexio_mcp.api.limits import RateLimit, RetryBudget
 from finexio_mcp.clock import Clock
 from finexio_mcp.errors import Overloaded
 from tests.calls import FakeClock
+from tests.sharing.servers import Timeline
 
 
 async def test_no_rate_means_no_waiting() -> None:
@@ -80,6 +83,57 @@ async def test_callers_are_served_in_turn() -> None:
         await limit.wait(float("inf"))
 
     assert clock.slept == pytest.approx([0.5, 1.0, 1.5])
+
+
+async def test_those_behind_somebody_who_leaves_move_up() -> None:
+    """Ours: nobody waits for a turn that nobody uses, and no two get the same."""
+    clock = Timeline()
+    limit = RateLimit(1, 1, clock)
+    sent: dict[int, float] = {}
+
+    async def call(number: int) -> None:
+        await limit.wait(clock.now + 50)
+        sent[number] = clock.now - 1_000
+
+    async def leave_at(seconds: float, scopes: Iterable[anyio.CancelScope]) -> None:
+        await clock.sleep(seconds)
+        for scope in scopes:
+            scope.cancel()
+
+    async def come(number: int, scope: anyio.CancelScope) -> None:
+        with scope:
+            await call(number)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            scopes = {number: anyio.CancelScope() for number in (2, 3)}
+            for number in range(6):
+                tasks.start_soon(come, number, scopes.get(number) or anyio.CancelScope())
+            tasks.start_soon(leave_at, 1.5, scopes.values())
+            await clock.pass_by()
+
+    assert sent == {0: 0, 1: 1, 4: 2, 5: 3}
+
+
+async def test_who_comes_to_a_long_line_is_told_at_once() -> None:
+    """Ours: those who wait count, and so does the turn of the first of them."""
+    clock = Timeline()
+    limit = RateLimit(1, 1, clock)
+    told: list[float | None] = []
+
+    async def call(patience: float) -> None:
+        try:
+            await limit.wait(clock.now + patience)
+        except Overloaded as error:
+            told.append(error.retry_after_seconds)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            for patience in (50.0, 50.0, 50.0, 2.5, 3.5):
+                tasks.start_soon(call, patience)
+            await clock.pass_by()
+
+    assert told == [3.0]
 
 
 def test_the_budget_of_retries_is_spent_and_earned_back() -> None:

@@ -20,7 +20,7 @@ from starlette.types import Message
 
 from finexio_mcp.access.grants import Grant
 from finexio_mcp.access.store import AGAIN_MS
-from finexio_mcp.issuer import endpoints
+from finexio_mcp.issuer import tries
 from finexio_mcp.issuer.tries import REGISTRATIONS_OF_ONE
 from tests.issuer.world import (
     BASE,
@@ -728,7 +728,7 @@ async def test_who_registers_many_clients_waits_and_others_do_not(addresses: lis
 
 async def test_registrations_of_all_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Known gap: whoever has many addresses keeps newcomers waiting, but does not fill the database."""
-    monkeypatch.setattr(endpoints, "REGISTRATIONS_A_MINUTE", 15)
+    monkeypatch.setattr(tries, "REGISTRATIONS_A_MINUTE", 15)
     async with world() as server:
         for number in range(15):
             assert (await try_to_register(server, f"192.0.2.{number}")).status_code == 201
