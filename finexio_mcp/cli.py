@@ -60,6 +60,18 @@ def _settings(*, simulator: bool = False, **overrides: Any) -> Settings:
     return settings
 
 
+def _require_accounts(settings: Settings) -> None:
+    """End with 2 where calls would find no accounts. Commands that call nothing go on without them."""
+    if settings.accounts_file is None:
+        return
+    from finexio_mcp.accounts.accounts import Accounts
+
+    try:
+        Accounts(settings)
+    except SettingsError as error:
+        _fail_settings(error.problems)
+
+
 def _warn(settings: Settings) -> None:
     from finexio_mcp.guards.names import needless_unmasks
 
@@ -98,6 +110,7 @@ def cli(context: click.Context, simulator: bool) -> None:
 def _serve_stdio(*, simulator: bool) -> None:
     _require_streams("stdin", "stdout")
     settings = _settings(simulator=simulator)
+    _require_accounts(settings)
     _warn(settings)
 
     import anyio
@@ -107,9 +120,11 @@ def _serve_stdio(*, simulator: bool) -> None:
     logs.configure(settings)
     if sys.stdin.isatty():
         click.echo("Serving MCP on stdin and stdout; an MCP client should start this. Ctrl-C ends it.", err=True)
-    if settings.credentials() is None:
-        click.echo(f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same.", err=True)
-    anyio.run(stdio.serve, settings)
+    _say_what_is_missing(settings)
+    try:
+        anyio.run(stdio.serve, settings)
+    except SettingsError as error:
+        _fail_settings(error.problems)
 
 
 HTTP_OPTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -170,6 +185,7 @@ def _serve_http(settings: Settings) -> int:
         _fail_settings(
             [SettingProblem(f"{name} ({flags[name]})" if name in flags else name, text) for name, text in problems]
         )
+    _require_accounts(settings)
     _warn(settings)
     for name, problem in rules.warnings(settings):
         _say(f"warning: {name} {problem}")
@@ -181,18 +197,21 @@ def _serve_http(settings: Settings) -> int:
         return 1
     with sock:
         port: int = sock.getsockname()[1]
-        return anyio.run(
-            functools.partial(serving.serve, settings, sock, ready=functools.partial(_greet, settings, port))
-        )
+        try:
+            return anyio.run(
+                functools.partial(serving.serve, settings, sock, ready=functools.partial(_greet, settings, port))
+            )
+        except SettingsError as error:
+            _fail_settings(error.problems)
 
 
 def _greet(settings: Settings, port: int, base_url: str) -> None:
     """Where to connect, and who may do what."""
-    from finexio_mcp.access.place import home
-    from finexio_mcp.guards.ledger.place import describe
+    from finexio_mcp.guards.ledger.place import describe, home
     from finexio_mcp.web import rules
 
-    _say(f"Serving MCP at {base_url}{rules.MCP_PATH} (Streamable HTTP) and {base_url}{rules.SSE_PATH} (older clients).")
+    older = f" and {base_url}{rules.SSE_PATH} (older clients)" if rules.streams(settings) else ""
+    _say(f"Serving MCP at {base_url}{rules.MCP_PATH} (Streamable HTTP){older}.")
     if settings.public_url is not None:
         _say(f"It listens on {settings.http_host}, port {port}.")
     guest = rules.anonymous(settings)
@@ -206,7 +225,11 @@ def _greet(settings: Settings, port: int, base_url: str) -> None:
         make = f"finexio-mcp tokens create --name NAME --access {settings.granted}{simulated}"
         _say(f"Programs on this machine may read. A token for one that does more: {make}")
     _say(f"Tokens are looked up in {describe(home(settings))}.")
-    if settings.credentials() is None:
+    _say_what_is_missing(settings)
+
+
+def _say_what_is_missing(settings: Settings) -> None:
+    if settings.accounts_file is None and settings.credentials() is None:
         _say(f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same.")
 
 
@@ -275,6 +298,7 @@ def call(everywhere: bool, tool: str, arguments: dict[str, Any], simulator: bool
 
     _require_streams("stdout")
     settings = _settings(simulator=simulator or everywhere)
+    _require_accounts(settings)
     _warn(settings)
     logs.configure(settings)
     tools = catalog.read()
@@ -291,10 +315,10 @@ async def _call(settings: Settings, listed: Listed, arguments: dict[str, Any]) -
         if sys.platform != "win32":
             await tasks.start(_mind_signals, listed.access != "read", answered)
 
-        from finexio_mcp.engine import Engine
+        from finexio_mcp.hub import Hub
 
-        async with Engine(settings, patient=True) as engine:
-            code = _tell(await engine.run(listed, arguments))
+        async with Hub(settings, patient=True) as hub:
+            code = _tell(await hub.run(listed, arguments))
             answered.set()
         tasks.cancel_scope.cancel()
     return code
@@ -484,6 +508,7 @@ def _survey(*, simulator: bool, style: Style) -> int:
     _require_streams("stdout")
     try:
         settings = _settings(simulator=simulator)
+        _require_accounts(settings)
         _warn(settings)
         from finexio_mcp import logs, readiness
 
@@ -553,10 +578,29 @@ def tokens(context: click.Context) -> None:
     context.obj = _settings_later(context)
 
 
+@cli.group(cls=LazyGroup, package="finexio_mcp.audit_cli")
+@click.pass_context
+def audit(context: click.Context) -> None:
+    """Show who called what and what came of it; export that for auditors; check that nobody changed it.
+
+    \b
+    Example: finexio-mcp audit list --since 7d
+    """
+    _require_streams("stdout")
+    context.obj = _settings_later(context)
+
+
 @cli.command("simulator")
 @click.option("--port", type=click.IntRange(0, 65535), default=8899, show_default=True, help="0 takes a free one.")
 @click.option("--user", envvar="FINEXIO_USERNAME", default="demo", show_default=True)
 @click.option("--password", envvar="FINEXIO_PASSWORD", default="demo", show_default=True)
+@click.option(
+    "--company",
+    "companies",
+    multiple=True,
+    metavar="NAME:PASSWORD",
+    help="An API user with books of its own, instead of --user; may be given several times.",
+)
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep the books in this file.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same books.")
 @click.option(
@@ -566,7 +610,15 @@ def tokens(context: click.Context) -> None:
     show_default=True,
     help="How long a day takes; 0 stops time.",
 )
-def simulate(port: int, user: str, password: str, state: Path | None, seed: int, day_seconds: float) -> None:
+def simulate(
+    port: int,
+    user: str,
+    password: str,
+    companies: tuple[str, ...],
+    state: Path | None,
+    seed: int,
+    day_seconds: float,
+) -> None:
     """Run the pretend Finexio as a server on this machine.
 
     Point the MCP server at it with FINEXIO_ENVIRONMENT=simulator and FINEXIO_BASE_URL.
@@ -576,17 +628,25 @@ def simulate(port: int, user: str, password: str, state: Path | None, seed: int,
     """
     import sqlite3
 
-    from finexio_mcp.simulator import Simulator
+    from finexio_mcp.simulator import Companies, Simulator
     from finexio_mcp.simulator.server import serve
 
+    if companies and state is not None:
+        raise click.UsageError("--state keeps the books of one company; it does not go with --company")
+    users = ", ".join(company.partition(":")[0] for company in companies) or user
+
+    def tell(base_url: str) -> None:
+        click.echo(f"Pretend Finexio at {base_url}, user {users}. Ctrl-C ends it.", err=True)
+
+    several = None
+    if companies:
+        try:
+            several = Companies.of(companies, seed=seed)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--company") from None
     try:
-        simulated = Simulator(seed=seed, username=user, password=password, state=state)
-        serve(
-            simulated,
-            port=port,
-            day_seconds=day_seconds or None,
-            ready=lambda base_url: click.echo(f"Pretend Finexio at {base_url}, user {user}. Ctrl-C ends it.", err=True),
-        )
+        simulated = several or Simulator(seed=seed, username=user, password=password, state=state)
+        serve(simulated, port=port, day_seconds=day_seconds or None, ready=tell)
     except OSError as error:
         raise click.ClickException(f"cannot serve on port {port} with these books: {error.strerror or error}") from None
     except sqlite3.DatabaseError:

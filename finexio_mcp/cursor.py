@@ -51,8 +51,14 @@ class Place:
     count: int | None = None
 
 
-def encode(tool: str, filters: Mapping[str, JSON], place: Place) -> str:
+def encode(tool: str, filters: Mapping[str, JSON], place: Place, *, account: str = "") -> str:
     """Write a cursor: url-safe, the same for the same place, at most MAX_CHARS characters.
+
+    Args:
+        tool: Whose list it is.
+        filters: The question.
+        place: Where to go on.
+        account: Whose rows they are. To another account the cursor is garbage.
 
     Raises:
         CursorError: The filters alone are longer than a cursor may be.
@@ -60,13 +66,13 @@ def encode(tool: str, filters: Mapping[str, JSON], place: Place) -> str:
     for last_ids in (place.last_ids, place.last_ids[-1:], ()):
         body = _dump([dict(filters), place.page, place.offset, list(last_ids), place.count])
         sealed = struct.pack(">BI", _VERSION, _mark(tool)) + body
-        text = base64.urlsafe_b64encode(struct.pack(">I", zlib.crc32(sealed)) + sealed).rstrip(b"=").decode()
+        text = base64.urlsafe_b64encode(struct.pack(">I", _checksum(account, sealed)) + sealed).rstrip(b"=").decode()
         if len(text) <= MAX_CHARS:
             return text
     raise CursorError(_LONG_FILTERS)
 
 
-def decode(text: str, tool: str) -> tuple[dict[str, JSON], Place]:
+def decode(text: str, tool: str, *, account: str = "") -> tuple[dict[str, JSON], Place]:
     """Read a cursor that `tool` gave; its filters have still to pass the tool's own argument check.
 
     Raises:
@@ -80,7 +86,7 @@ def decode(text: str, tool: str) -> tuple[dict[str, JSON], Place]:
         checksum, version, mark = _HEADER.unpack_from(raw)
     except (ValueError, struct.error):
         raise CursorError(_MANGLED + _WHAT_NOW) from None
-    if checksum != zlib.crc32(raw[4:]):
+    if checksum != _checksum(account, raw[4:]):
         raise CursorError(_MANGLED + _WHAT_NOW)
     if version != _VERSION:
         raise CursorError(_OTHER_VERSION + _WHAT_NOW)
@@ -100,6 +106,10 @@ def same_filters(typed: Mapping[str, JSON], carried: Mapping[str, JSON]) -> bool
 def _dump(value: JSON) -> bytes:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
     return text.encode("utf-8", "surrogatepass")
+
+
+def _checksum(account: str, sealed: bytes) -> int:
+    return zlib.crc32(sealed, zlib.crc32(account.encode()))
 
 
 def _mark(tool: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,16 +23,16 @@ from finexio_mcp.errors import (
     Internal,
     InvalidCursor,
     NotFound,
-    WriteStatus,
 )
 from finexio_mcp.finding.finder import Finder
 from finexio_mcp.guards.ledger.book import Book
+from finexio_mcp.guards.ledger.states import State
 from finexio_mcp.guards.masking import Mask
 from finexio_mcp.guards.policy import enforce
 from finexio_mcp.logs import log_fault
 from finexio_mcp.paging import Page, PageGone, Slice, entry_key, read, read_array, row_key
 from finexio_mcp.records import found_in, other_id, rows_of
-from finexio_mcp.settings import Settings
+from finexio_mcp.settings import DEFAULT_ACCOUNT, Settings
 from finexio_mcp.settling import Settler
 from finexio_mcp.tools import BY_NAME
 from finexio_mcp.tools.spec import Effect, Listing, ToolSpec
@@ -65,6 +64,8 @@ class Dispatcher:
         patient: bool = False,
     ) -> None:
         self._settings = settings
+        # The account that is there without any other has always had these cursors.
+        self._salt = "" if settings.account == DEFAULT_ACCOUNT else settings.account
         self._client = client
         self._book = book
         self._outlet = Outlet(Mask(settings.unmask), settings.result_chars, lambda: client.secrets)
@@ -82,28 +83,32 @@ class Dispatcher:
         """Wait until no write is on its way."""
         await self._writes.drain()
 
+    async def counts(self) -> Mapping[State, int]:
+        """How many submissions something still has to come of, by state.
+
+        Raises:
+            LedgerUnavailable: The ledger cannot be read.
+        """
+        return await self._book.counts()
+
     async def run(self, listed: Listed, raw: Mapping[str, Any] | None, *, caller: Caller = OPERATOR) -> Envelope:
         """Run one call. Whatever goes wrong comes back as an envelope; nothing is raised."""
         tool = BY_NAME[listed.entry["name"]]
-        started = time.monotonic()
         op_id = None if tool.effect is Effect.READ else new_op_id()
         try:
             require(listed, self._settings, caller)
             checked = check(tool, raw)
             enforce(tool, checked.wire, self._settings)
         except FinexioError as error:
-            envelope = self._fail(tool, error, raw, op_id)
+            return self._fail(tool, error, raw, op_id)
         except Exception as error:
-            envelope = self._fail(tool, _internal(error), raw, op_id)
-        else:
-            envelope = await self._run_checked(tool, checked, op_id)
-        _log(tool, envelope, op_id, caller, time.monotonic() - started)
-        return envelope
+            return self._fail(tool, _internal(error), raw, op_id)
+        return await self._run_checked(tool, checked, op_id, caller)
 
-    async def _run_checked(self, tool: ToolSpec, checked: Checked, op_id: str | None) -> Envelope:
+    async def _run_checked(self, tool: ToolSpec, checked: Checked, op_id: str | None, caller: Caller) -> Envelope:
         try:
             if op_id is not None:
-                return await self._writes.run(tool, checked, op_id)
+                return await self._writes.run(tool, checked, op_id, by=caller.key)
             if tool.own:
                 return await self._own(tool, checked)
             if tool.gathers:
@@ -137,7 +142,7 @@ class Dispatcher:
         )
 
     async def _list(self, tool: ToolSpec, checked: Checked) -> Envelope:
-        checked, place = _resume(tool, checked)
+        checked, place = _resume(tool, checked, self._salt)
         limit = checked.local.get("limit", PAGE_SIZE)
         key = row_key if tool.record.keyed else entry_key
         until = self._client.deadline(tool.deadline_seconds)
@@ -158,7 +163,7 @@ class Dispatcher:
             fields=checked.local.get("fields"),
             notices=[*checked.notices, *part.notices],
             total=part.total_count,
-            cursors=_cursors(tool, checked, part, limit),
+            cursors=_cursors(tool, checked, part, limit, self._salt),
         )
 
     async def _own(self, tool: ToolSpec, checked: Checked) -> Envelope:
@@ -167,7 +172,7 @@ class Dispatcher:
         if tool.listing is None:
             record = await submissions.show(self._book, checked.wire["op_id"])
             return self._outlet.record(tool.record, record, arguments=checked.wire, fields=fields)
-        checked, place = _resume(tool, checked)
+        checked, place = _resume(tool, checked, self._salt)
         before_id = int(place.last_ids[0]) if place.last_ids else None
         limit = checked.local.get("limit", PAGE_SIZE)
         rows = await submissions.find(self._book, checked.wire, limit=limit, before_id=before_id)
@@ -175,7 +180,7 @@ class Dispatcher:
         def cursors(served: int) -> tuple[str | None, str | None]:
             following = rows.goes_on_after(served)
             place = None if following is None else Place(last_ids=(str(following),))
-            return _write_cursor(tool, checked, place), None
+            return _write_cursor(tool, checked, place, self._salt), None
 
         return self._outlet.rows(
             tool.record, rows.shown, arguments=checked.wire, fields=fields, total=None, cursors=cursors
@@ -200,13 +205,13 @@ class Dispatcher:
         return rows_of(tool, answer)
 
 
-def _resume(tool: ToolSpec, checked: Checked) -> tuple[Checked, Place]:
+def _resume(tool: ToolSpec, checked: Checked, account: str) -> tuple[Checked, Place]:
     """Where to read on. What a cursor carries passes the same checks as what is typed."""
     text = checked.local.get("next_cursor")
     if text is None:
         return checked, Place()
     try:
-        filters, place = decode(text, tool.name)
+        filters, place = decode(text, tool.name, account=account)
     except CursorError as error:
         raise InvalidCursor(str(error)) from None
     if not same_filters(checked.wire, filters):
@@ -221,19 +226,19 @@ def _resume(tool: ToolSpec, checked: Checked) -> tuple[Checked, Place]:
 
 
 def _cursors(
-    tool: ToolSpec, checked: Checked, part: Slice, limit: int
+    tool: ToolSpec, checked: Checked, part: Slice, limit: int, account: str
 ) -> Callable[[int], tuple[str | None, str | None]]:
     return lambda served: (
-        _write_cursor(tool, checked, part.next_place(served)),
-        _write_cursor(tool, checked, part.previous_place(limit)),
+        _write_cursor(tool, checked, part.next_place(served), account),
+        _write_cursor(tool, checked, part.previous_place(limit), account),
     )
 
 
-def _write_cursor(tool: ToolSpec, checked: Checked, place: Place | None) -> str | None:
+def _write_cursor(tool: ToolSpec, checked: Checked, place: Place | None, account: str) -> str | None:
     if place is None or not tool.paged:
         return None
     try:
-        return encode(tool.name, checked.wire, place)
+        return encode(tool.name, checked.wire, place, account=account)
     except CursorError as error:
         raise InvalidCursor(str(error)) from None
 
@@ -248,28 +253,3 @@ def _internal(error: Exception) -> FinexioError:
     """A fault of ours, told without its words."""
     log_fault(logger, error)
     return Internal("Something went wrong in this server; nothing was sent. The operator finds the cause in the log.")
-
-
-def _log(tool: ToolSpec, envelope: Envelope, op_id: str | None, caller: Caller, seconds: float) -> None:
-    status: WriteStatus | str = envelope.content.get("status", "ok")
-    outcome = envelope.content["error"]["code"] if "error" in envelope.content else status
-    # A repeated call is answered for the one that the ledger knows.
-    op_id = envelope.content.get("op_id", op_id)
-    # A name can be given again, a key cannot.
-    name, key = (None, None) if caller is OPERATOR else (caller.name, caller.key)
-    logger.info(
-        "%s %s%s %.0f ms%s",
-        tool.name,
-        outcome,
-        f" {op_id}" if op_id else "",
-        seconds * 1000,
-        f" for {name} ({key})" if name else "",
-        extra={
-            "tool": tool.name,
-            "outcome": outcome,
-            "op_id": op_id,
-            "duration_ms": round(seconds * 1000),
-            "caller": name,
-            "caller_key": key,
-        },
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 
+from finexio_mcp.accounts.account import Login
 from finexio_mcp.settings import Settings
 from finexio_mcp.simulator import Simulator
 
@@ -13,10 +14,16 @@ DAY_SECONDS = 24.0
 
 
 @contextlib.contextmanager
-def simulator(settings: Settings) -> Generator[Settings]:
-    """Settings that reach a simulator of our own, which listens on this machine so that check images open."""
-    credentials = settings.credentials()
-    assert credentials is not None, "the simulator has credentials of its own"  # noqa: S101
-    simulated = Simulator(username=credentials.username, password=credentials.password.get_secret_value())
+def simulator(settings: Settings, login: Login) -> Generator[Settings]:
+    """Settings that reach a simulator of our own, which listens on this machine so that check images open.
+
+    Args:
+        settings: What the operator decides.
+        login: Whose books they are. One without credentials is not let in there either.
+    """
+    found = login.credentials()
+    simulated = Simulator()
+    if found is not None:
+        simulated = Simulator(username=found.username, password=found.password.get_secret_value())
     with simulated.listening(day_seconds=DAY_SECONDS) as base_url:
         yield settings.model_copy(update={"base_url": base_url})

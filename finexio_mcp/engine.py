@@ -6,6 +6,8 @@ import contextlib
 import importlib
 import logging
 import traceback
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,14 +22,20 @@ from finexio_mcp.gate import Gate
 from finexio_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
     from anyio.abc import TaskGroup
 
+    from finexio_mcp.accounts.account import Login
+    from finexio_mcp.api.client import FinexioClient
+    from finexio_mcp.api.limits import Rate
+    from finexio_mcp.calls import Asked
     from finexio_mcp.dispatch import Dispatcher
     from finexio_mcp.envelope import Envelope
-
-WARM_UP_DELAY_SECONDS = 0.05
-"""Lets the first answer leave before the import takes the interpreter."""
+    from finexio_mcp.errors import FinexioError
+    from finexio_mcp.guards.ledger.engines import Pools
+    from finexio_mcp.guards.ledger.states import State
 
 LAST_ANSWER_SECONDS = 0.1
 """From the end of a call to its answer on the wire, where nobody tells when it has left."""
@@ -38,14 +46,29 @@ NOT_READY = "This server could not get ready; nothing was sent. Call again; the 
 logger = logging.getLogger("finexio_mcp.engine")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the engines of one process have in common. What is left out, each makes for itself."""
+
+    tls: ssl.SSLContext | None = None
+    pools: Pools | None = None
+    """Connections to the ledger's database."""
+    rate: Callable[[Settings, Clock], Rate] | None = None
+    """Makes the limit on requests to Finexio."""
+    watch: Callable[[Asked], None] | None = None
+    """Told of each request to Finexio."""
+
+
 class Engine:
     """Runs calls for one account, and knows how to stop.
 
     A start that only lists tools pays for nothing here.
 
     Args:
-        settings: What the operator decides.
+        settings: What the operator decides, for this account.
         transport: Another way to Finexio, for tests.
+        login: The account's credentials; left out, those in the settings.
+        parts: What it shares with others; asked for at the first call, in a thread.
         clock: Time, for tests.
         patient: Wait for the outcome of a write however long it takes.
     """
@@ -55,15 +78,20 @@ class Engine:
         settings: Settings,
         transport: httpx2.AsyncBaseTransport | None = None,
         *,
+        login: Login | None = None,
+        parts: Callable[[], Parts] = Parts,
         clock: Clock | None = None,
         patient: bool = False,
     ) -> None:
         self._settings, self._transport, self._clock, self._patient = settings, transport, clock, patient
+        self._login = login or settings
+        self._parts = parts
         self._gate = Gate(settings.calls_at_once)
         self._stack = contextlib.AsyncExitStack()
         self._lock = anyio.Lock()
         self._tasks: TaskGroup | None = None
         self._dispatcher: Dispatcher | None = None
+        self._client: FinexioClient | None = None
         self._warm = False
         self._calls = 0
         self._writes = 0
@@ -88,14 +116,11 @@ class Engine:
         """Close connections, and the embedded simulator if there is one."""
         await self._stack.aclose()
 
-    def warm_up_soon(self) -> None:
-        """Import what calls need once the answer on its way has left, and see what an earlier process left behind."""
-        if not self._warm and self._tasks is not None:
-            self._warm = True
-            self._tasks.start_soon(self._warm_up)
-
-    async def _warm_up(self) -> None:
-        await anyio.sleep(WARM_UP_DELAY_SECONDS)
+    async def warm_up(self) -> None:
+        """Import what calls need, once, and see what an earlier process left behind."""
+        if self._warm:
+            return
+        self._warm = True
         # What fails here fails again at the first call, which can tell someone.
         with contextlib.suppress(Exception):
             await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch", abandon_on_cancel=True)
@@ -103,14 +128,32 @@ class Engine:
                 await (await self._build()).recover()
 
     @property
-    def draining(self) -> bool:
-        """Whether this server is on its way out, and takes no more calls."""
-        return self._draining
+    def running(self) -> int:
+        """Calls that are being run."""
+        return self._gate.running
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for others of their caller."""
+        return self._gate.waiting
+
+    async def counts(self) -> Mapping[State, int] | None:
+        """How many submissions something still has to come of, by state; `None` before the first call.
+
+        Raises:
+            LedgerUnavailable: The ledger cannot be read.
+        """
+        return None if self._dispatcher is None else await self._dispatcher.counts()
+
+    @property
+    def secrets(self) -> Collection[str]:
+        """What was signed in with, for those who make sure that it does not come back."""
+        return () if self._client is None else self._client.secrets
 
     async def run(self, listed: Listed, arguments: dict[str, Any] | None, *, caller: Caller = OPERATOR) -> Envelope:
         """Run one call. What keeps it from running is answered too."""
         if self._draining:
-            return self._not_run(listed, arguments, Unavailable(LEAVING))
+            return refuse(listed, arguments, Unavailable(LEAVING), self._settings)
         writes = listed.access != "read"
         self._writes += writes
         self._calls += 1
@@ -118,7 +161,7 @@ class Engine:
             async with self._gate.turn(caller.key):
                 return await self._run(listed, arguments, caller)
         except Overloaded as error:
-            return self._not_run(listed, arguments, error)
+            return refuse(listed, arguments, error, self._settings)
         finally:
             self._writes -= writes
             self._calls -= 1
@@ -129,33 +172,17 @@ class Engine:
 
     async def _run(self, listed: Listed, arguments: dict[str, Any] | None, caller: Caller) -> Envelope:
         if self._draining:
-            return self._not_run(listed, arguments, Unavailable(LEAVING))
+            return refuse(listed, arguments, Unavailable(LEAVING), self._settings)
         try:
             dispatcher = self._dispatcher or await self._build()
         except Exception as error:
             where = "".join(traceback.format_tb(error.__traceback__))
             logger.error("not ready: %s\n%s", type(error).__name__, where)
-            return self._not_run(listed, arguments, Unavailable(NOT_READY))
+            return refuse(listed, arguments, Unavailable(NOT_READY), self._settings)
         return await dispatcher.run(listed, arguments, caller=caller)
 
-    def _not_run(self, listed: Listed, arguments: dict[str, Any] | None, error: Unavailable) -> Envelope:
-        """The answer to a call that never began."""
-        from finexio_mcp.batch import rows_of_failure
-        from finexio_mcp.envelope import Outlet, Written, new_op_id
-        from finexio_mcp.guards.masking import Mask
-
-        name = listed.entry["name"]
-        outlet = Outlet(Mask(self._settings.unmask), self._settings.result_chars)
-        if listed.access == "read":
-            logger.info("%s %s", name, error.code, extra={"tool": name, "outcome": error.code})
-            return outlet.failed(error)
-        op_id = new_op_id()
-        logger.info("%s %s %s", name, error.code, op_id, extra={"tool": name, "outcome": error.code, "op_id": op_id})
-        rows = rows_of_failure(arguments) if listed.access == "pay" else None
-        return outlet.failed(error, arguments=arguments, written=Written(op_id, error.status), rows=rows)
-
     async def _build(self) -> Dispatcher:
-        async with self._lock, contextlib.AsyncExitStack() as parts:
+        async with self._lock, contextlib.AsyncExitStack() as stack:
             if self._dispatcher is None:
                 await anyio.to_thread.run_sync(importlib.import_module, "finexio_mcp.dispatch")
                 from finexio_mcp.api.client import open_client
@@ -163,19 +190,30 @@ class Engine:
                 from finexio_mcp.guards.ledger.book import Book
 
                 settings, clock = self._settings, self._clock
+                parts = await anyio.to_thread.run_sync(self._parts)
                 # Under a clock of a test, leases go by that too.
-                book = Book(settings, now=None if clock is None else lambda: int(clock.wall() * 1000))
+                now = None if clock is None else lambda: int(clock.wall() * 1000)
+                book = Book(settings, account=settings.account, pools=parts.pools, now=now)
                 if settings.embedded and self._transport is None:
                     from finexio_mcp import embedded
 
-                    settings = parts.enter_context(embedded.simulator(settings))
-                client = open_client(settings, transport=self._transport, clock=clock)
-                parts.push_async_callback(client.aclose)
+                    settings = stack.enter_context(embedded.simulator(settings, self._login))
+                client = open_client(
+                    settings,
+                    transport=self._transport,
+                    login=self._login,
+                    clock=clock,
+                    tls=parts.tls,
+                    rate=parts.rate(settings, clock or Clock()) if parts.rate is not None else None,
+                    watch=parts.watch,
+                )
+                stack.push_async_callback(client.aclose)
+                self._client = client
                 assert self._tasks is not None, "calls run inside the engine's own scope"  # noqa: S101
                 self._dispatcher = Dispatcher(
                     settings, client, book, clock=clock or Clock(), tasks=self._tasks, patient=self._patient
                 )
-                self._stack.push_async_callback(parts.pop_all().aclose)
+                self._stack.push_async_callback(stack.pop_all().aclose)
         return self._dispatcher
 
     async def drain(self) -> None:
@@ -200,3 +238,16 @@ class Engine:
         if self._calls:
             await self._quiet.wait()
             await anyio.sleep(LAST_ANSWER_SECONDS)
+
+
+def refuse(listed: Listed, arguments: dict[str, Any] | None, error: FinexioError, settings: Settings) -> Envelope:
+    """The answer to a call that never began."""
+    from finexio_mcp.batch import rows_of_failure
+    from finexio_mcp.envelope import Outlet, Written, new_op_id
+    from finexio_mcp.guards.masking import Mask
+
+    outlet = Outlet(Mask(settings.unmask), settings.result_chars)
+    if listed.access == "read":
+        return outlet.failed(error)
+    rows = rows_of_failure(arguments) if listed.access == "pay" else None
+    return outlet.failed(error, arguments=arguments, written=Written(new_op_id(), error.status), rows=rows)

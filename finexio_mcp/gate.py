@@ -38,6 +38,16 @@ class Gate:
         self._patience_seconds = patience_seconds
         self._lanes: dict[str, Lane] = {}
 
+    @property
+    def running(self) -> int:
+        """Calls that have their turn."""
+        return sum(self._at_once - lane.turns.value for lane in self._lanes.values())
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for one."""
+        return sum(lane.inside for lane in self._lanes.values()) - self.running
+
     @contextlib.asynccontextmanager
     async def turn(self, key: str) -> AsyncGenerator[None]:
         """Wait for a turn in the lane of this caller, and keep it.

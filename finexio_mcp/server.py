@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 
 from finexio_mcp import __version__, catalog
 from finexio_mcp.callers import OPERATOR, Caller
-from finexio_mcp.engine import Engine
+from finexio_mcp.hub import Hub
 from finexio_mcp.introduction import introduce
 from finexio_mcp.settings import Settings, load
 
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
 TTL_MS = 300_000
 MAX_OFFERS = 256
+MAX_CLIENT_CHARS = 80
 INTRODUCTIONS = frozenset({"initialize", "server/discover"})
 
 logger = logging.getLogger("finexio_mcp.server")
 
 
-Lifespan = Callable[[Server[Engine]], contextlib.AbstractAsyncContextManager[Engine]]
-CallerOf = Callable[["ServerRequestContext[Engine]"], Caller]
+Lifespan = Callable[[Server[Hub]], contextlib.AbstractAsyncContextManager[Hub]]
+CallerOf = Callable[["ServerRequestContext[Hub]"], Caller]
+NameOf = Callable[["ServerRequestContext[Hub]"], str | None]
 
 
 def build_server(
@@ -44,14 +46,16 @@ def build_server(
     transport: httpx2.AsyncBaseTransport | None = None,
     lifespan: Lifespan | None = None,
     caller_of: CallerOf | None = None,
-) -> Server[Engine]:
+    name_of: NameOf | None = None,
+) -> Server[Hub]:
     """The MCP server, ready for any transport of the SDK.
 
     Args:
         settings: What the operator decides; read from the environment if left out.
         transport: Another way to Finexio, for tests.
-        lifespan: Yields an engine that outlives a connection, for those who serve several.
+        lifespan: Yields a hub that outlives a connection, for those who serve several.
         caller_of: Who makes a request, where not everybody may do the same. Left out, all are the operator.
+        name_of: What a request is called in the log, where those who handed it on gave it a name.
     """
     settings = settings or load()
     tools = catalog.read()
@@ -60,24 +64,30 @@ def build_server(
     caller_of = caller_of or (lambda _context: OPERATOR)
 
     @contextlib.asynccontextmanager
-    async def own_engine(_server: Server[Engine]) -> AsyncGenerator[Engine]:
-        async with Engine(settings, transport) as engine:
-            yield engine
+    async def own_hub(_server: Server[Hub]) -> AsyncGenerator[Hub]:
+        async with Hub(settings, transport) as hub:
+            yield hub
 
     async def list_tools(
-        context: ServerRequestContext[Engine], _params: types.PaginatedRequestParams | None
+        context: ServerRequestContext[Hub], _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         context.lifespan_context.warm_up_soon()
         return offers.to(caller_of(context)).listed
 
     async def call_tool(
-        context: ServerRequestContext[Engine], params: types.CallToolRequestParams
+        context: ServerRequestContext[Hub], params: types.CallToolRequestParams
     ) -> types.CallToolResult:
         listed = tools.get(params.name)
         if listed is None:
             raise MCPError(types.INVALID_PARAMS, "Unknown tool. tools/list shows those there are.")
         context.lifespan_context.warm_up_soon()
-        envelope = await context.lifespan_context.run(listed, params.arguments, caller=caller_of(context))
+        envelope = await context.lifespan_context.run(
+            listed,
+            params.arguments,
+            caller=caller_of(context),
+            client=_client_of(context),
+            request_id=None if name_of is None else name_of(context),
+        )
         return cast(types.CallToolResult, _on_the_wire(envelope))
 
     async def introduce_to(ctx: Any, call_next: Any) -> Any:
@@ -90,12 +100,12 @@ def build_server(
             return {**result, **instructions}
         return result
 
-    server: Server[Engine] = Server(
+    server: Server[Hub] = Server(
         "finexio",
         version=__version__,
         title="Finexio accounts payable",
         instructions=offers.to(OPERATOR).instructions,
-        lifespan=lifespan or own_engine,
+        lifespan=lifespan or own_hub,
         cache_hints={"tools/list": hint, "server/discover": hint},
         get_tool_input_schema=lambda name: tools[name].entry["inputSchema"] if name in tools else None,
         on_list_tools=list_tools,
@@ -103,7 +113,23 @@ def build_server(
     )
     server.middleware.insert(0, introduce_to)
     server.middleware.insert(0, _guard)
+    # Once more inside: the SDK would put the text of an exception into spans.
+    server.middleware.append(_guard)
     return server
+
+
+def _client_of(context: ServerRequestContext[Hub]) -> str | None:
+    """What the client calls itself, or else the library that it is made of; nobody has checked either."""
+    from finexio_mcp.guards.cleaning import clean
+
+    known = context.session.client_params
+    if known is not None:
+        told = f"{known.client_info.name} {known.client_info.version}"
+    else:
+        # Without sessions, only the first request of the handshake era says who the client is.
+        headers: Mapping[str, str] = getattr(context.request, "headers", {})
+        told = headers.get("user-agent", "")
+    return clean(told, limit=MAX_CLIENT_CHARS, single_line=True) or None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mcp.server import Server
 
 from finexio_mcp.catalog import read
 from finexio_mcp.clock import Clock
-from finexio_mcp.engine import Engine
+from finexio_mcp.hub import Hub
 from finexio_mcp.server import build_server
 from finexio_mcp.simulator import RequestRecord, Simulator
 from tests.conftest import Era, simulator_settings
@@ -254,9 +254,9 @@ async def connect_at(
     chosen = simulator_settings(**{**EVERY_TOOL, **settings})
 
     @contextlib.asynccontextmanager
-    async def lifespan(_server: Server[Engine]) -> AsyncGenerator[Engine]:
-        async with Engine(chosen, transport, clock=clock) as engine:
-            yield engine
+    async def lifespan(_server: Server[Hub]) -> AsyncGenerator[Hub]:
+        async with Hub(chosen, transport, clock=clock) as hub:
+            yield hub
 
     async with Client(build_server(chosen, lifespan=lifespan), mode=era) as client:
         yield client

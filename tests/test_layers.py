@@ -18,8 +18,9 @@ import finexio_mcp
 ROOT = Path(finexio_mcp.__file__).parent
 ROWS = (
     ("errors", "shapes", "clock", "settings", "wire", "printing"),
-    ("callers",),
-    ("catalog", "logs", "tools", "clients", "gate", "introduction"),
+    ("accounts", "callers"),
+    ("calls",),
+    ("catalog", "logs", "telemetry", "tools", "clients", "gate", "introduction"),
     ("cursor", "guards", "api", "arguments", "batch", "generated"),
     ("paging", "envelope"),
     ("records", "replies", "scan"),
@@ -28,11 +29,14 @@ ROWS = (
     ("writes",),
     ("dispatch", "embedded"),
     ("engine",),
+    ("audit", "sharing"),
+    ("observers",),
+    ("hub",),
     ("server",),
     ("access",),
     ("issuer", "tokens_cli"),
     ("web",),
-    ("stdio", "doctor", "readiness", "demo", "ledger_cli"),
+    ("stdio", "doctor", "readiness", "demo", "ledger_cli", "audit_cli"),
     ("cli",),
     ("__main__",),
 )

@@ -15,9 +15,8 @@ from mcp import Client, MCPError
 from mcp.server import Server
 
 from finexio_mcp.api.client import FinexioClient, open_client
-from finexio_mcp.callers import OPERATOR, Caller
 from finexio_mcp.catalog import Listed
-from finexio_mcp.engine import Engine
+from finexio_mcp.hub import Hub
 from finexio_mcp.server import build_server
 from finexio_mcp.settings import Settings
 from tests.calls import (
@@ -56,14 +55,14 @@ EACH_EFFECT = (GET_INVOICE, PATCH_COUNTERPARTY, PAY)
 SECRET = "secret detail"
 
 
-class Broken(Engine):
+class Broken(Hub):
     """Fails in a way that nobody foresaw."""
 
     def __init__(self, failure: Callable[[], Exception]) -> None:
         super().__init__(simulator_settings())
         self._failure = failure
 
-    async def run(self, listed: Listed, arguments: dict[str, Any] | None, *, caller: Caller = OPERATOR) -> Any:
+    async def run(self, listed: Listed, arguments: dict[str, Any] | None, **_more: Any) -> Any:
         raise self._failure()
 
     def warm_up_soon(self) -> None:
@@ -71,13 +70,13 @@ class Broken(Engine):
 
 
 @contextlib.asynccontextmanager
-async def serving(engine: Engine, era: Era) -> AsyncGenerator[Client]:
-    """A client of a server that runs on this engine."""
+async def serving(hub: Hub, era: Era) -> AsyncGenerator[Client]:
+    """A client of a server that runs on this hub."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(_server: Server[Engine]) -> AsyncGenerator[Engine]:
-        async with engine:
-            yield engine
+    async def lifespan(_server: Server[Hub]) -> AsyncGenerator[Hub]:
+        async with hub:
+            yield hub
 
     async with Client(build_server(simulator_settings(), lifespan=lifespan), mode=era) as client:
         yield client
@@ -223,10 +222,10 @@ async def test_calls_run_side_by_side_on_one_engine(era: Era) -> None:
 async def test_a_server_that_is_leaving_takes_no_new_calls(era: Era) -> None:
     """Ours: what is not taken was not sent, and the answer says so in a way that a model can act on."""
     sim = office()
-    engine = Engine(simulator_settings(), sim.transport())
+    hub = Hub(simulator_settings(), sim.transport())
 
-    async with serving(engine, era) as client:
-        await engine.drain()
+    async with serving(hub, era) as client:
+        await hub.drain()
         answers = {tool: await ask(client, tool, {**READS, **WRITES}[tool]) for tool in EACH_EFFECT}
 
     assert_not_run(answers)
@@ -240,14 +239,14 @@ async def test_what_cannot_get_ready_says_so_and_is_built_anew_by_the_next_call(
     sim, running, broken = office(), [0], [True]
 
     @contextlib.contextmanager
-    def embedded(settings: Settings) -> Generator[Settings]:
+    def embedded(settings: Settings, _login: Any) -> Generator[Settings]:
         running[0] += 1
         try:
             yield settings
         finally:
             running[0] -= 1
 
-    def opened(settings: Settings, *, transport: Any, clock: Any) -> FinexioClient:
+    def opened(settings: Settings, *, transport: Any, clock: Any, **_more: Any) -> FinexioClient:
         assert transport is None
         assert clock is None
         if broken[0]:
@@ -256,7 +255,7 @@ async def test_what_cannot_get_ready_says_so_and_is_built_anew_by_the_next_call(
 
     monkeypatch.setattr("finexio_mcp.embedded.simulator", embedded)
     monkeypatch.setattr("finexio_mcp.api.client.open_client", opened)
-    async with serving(Engine(simulator_settings()), era) as client:
+    async with serving(Hub(simulator_settings()), era) as client:
         answers = {tool: await ask(client, tool, {**READS, **WRITES}[tool]) for tool in EACH_EFFECT}
         left_behind, broken[0] = running[0], False
         good = await ask(client, GET_INVOICE, id=INVOICE)
@@ -314,7 +313,7 @@ async def test_leaving_waits_for_the_writes_that_run(era: Era) -> None:
             await may_answer.wait()
             return await sim.transport().handle_async_request(request)
 
-    engine = Engine(simulator_settings(), Slow(reply(500)))
+    hub = Hub(simulator_settings(), Slow(reply(500)))
     order: list[str] = []
 
     async def call(client: Client) -> None:
@@ -322,11 +321,11 @@ async def test_leaving_waits_for_the_writes_that_run(era: Era) -> None:
         order.append(content["status"])
 
     async def leave() -> None:
-        await engine.drain()
+        await hub.drain()
         order.append("left")
 
     with anyio.fail_after(5):
-        async with serving(engine, era) as client, anyio.create_task_group() as tasks:
+        async with serving(hub, era) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(call, client)
             await arrived.wait()
             tasks.start_soon(leave)

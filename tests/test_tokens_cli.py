@@ -16,10 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from finexio_mcp.access.book import AccessBook
-from finexio_mcp.access.grants import Code, Grant
+from finexio_mcp.access.grants import Code, Grant, Terms
 from finexio_mcp.cli import cli
 from finexio_mcp.settings import load
 from finexio_mcp.tokens_cli import COMMANDS
+from finexio_mcp.tokens_cli.terms import beyond
 from tests.guards.ledger.conftest import new_schema
 from tests.guards.ledger.conftest import postgresql as postgresql
 
@@ -256,7 +257,7 @@ def test_the_list_shows_everything_but_secrets(files: Office, monkeypatch: pytes
     assert [row[1] for row in rows] == ["adam", "carl", "zoe", "bea", "old"]
     assert [row[6] for row in rows] == ["active", "active", "active", "pending", "revoked"]
     assert rows[1][2:6] == ["token", "read", "", ",".join(tools)]
-    assert rows[1][8:] == ["never", "never"]
+    assert rows[1][8:] == ["never", "never", "default"]
     assert [row[9] == "never" for row in rows] == [True, True, False, True, True]
 
     fields = listed(files)
@@ -264,7 +265,7 @@ def test_the_list_shows_everything_but_secrets(files: Office, monkeypatch: pytes
     assert fields[1]["tools"] == tools
     assert set(fields[0]) == {
         *("id", "name", "kind", "access", "toolsets", "tools", "state", "client_id", "resource"),
-        *("created", "expires", "revoked", "last_used"),
+        *("created", "expires", "revoked", "last_used", "account"),
     }
 
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", is_terminal)
@@ -295,7 +296,9 @@ def test_a_new_ledger_is_spoken_of(files: Office, caplog: pytest.LogCaptureFixtu
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("command", [["list"], ["create", "--name", "m", "--access", "read"], ["revoke", "n"]])
+@pytest.mark.parametrize(
+    "command", [["list"], ["create", "--name", "m", "--access", "read"], ["revoke", "n"], ["revoke", "--all", "--yes"]]
+)
 def test_a_ledger_that_cannot_be_used_is_said_with_what_to_do(
     files: Office, tmp_path: Path, command: list[str]
 ) -> None:
@@ -378,3 +381,165 @@ def test_every_command_says_how_to_use_it(name: str) -> None:
 
     assert result.exit_code == 0
     assert f"finexio-mcp tokens {name}" in " ".join(result.stdout.split())
+
+
+# Accounts --------------------------------------------------------------------------
+
+ACCOUNTS = """
+[accounts.acme]
+username = "acme-api"
+password_env = "ACME_PASSWORD"
+
+[accounts.other]
+username = "other-api"
+password_env = "OTHER_PASSWORD"
+"""
+
+
+@pytest.fixture
+def company(files: Office, tmp_path: Path) -> Office:
+    """With a file of accounts."""
+    path = tmp_path / "accounts.toml"
+    path.write_text(ACCOUNTS)
+    return {**files, "FINEXIO_MCP_ACCOUNTS_FILE": str(path)}
+
+
+def warnings(result: Result) -> list[str]:
+    return [line for line in result.stderr.splitlines() if line.startswith("warning")]
+
+
+def test_a_token_is_for_the_account_that_was_named(company: Office) -> None:
+    """Ours: on the command line, else by the setting, else the default one."""
+    named = run(company, "create", "--name", "a", "--access", "read", "--account", "acme")
+    by_setting = {**company, "FINEXIO_MCP_ACCOUNT": "other"}
+    set_ = run(by_setting, "create", "--name", "b", "--access", "read")
+    invited = run(by_setting, "invite", "--name", "c", "--access", "read", "--account", "acme")
+    grants = [found(company, result.stdout.strip()) for result in (named, set_)]
+
+    assert [grant and grant.account for grant in grants] == ["acme", "other"]
+    assert {row["name"]: row["account"] for row in listed(company)} == {"a": "acme", "b": "other", "c": "acme"}
+    assert "access read; account acme" in named.stderr
+    assert "access read; account acme" in invited.stderr
+    assert [warnings(result) for result in (named, set_)] == [[], []]
+
+
+def test_an_account_that_is_not_there_is_said(company: Office, files: Office, tmp_path: Path) -> None:
+    """Ours: the token is made, since the account may come later; until then its calls are refused."""
+    missing = run(company, "create", "--name", "a", "--access", "read", "--account", "acmee")
+    unnamed = run(company, "create", "--name", "b", "--access", "read")
+    no_file = run(files, "create", "--name", "c", "--access", "read", "--account", "acme")
+    fine = run(files, "create", "--name", "d", "--access", "read")
+    (tmp_path / "accounts.toml").write_text("nonsense")
+    broken = list(beyond(Terms(access="read", account="acme"), load(**company)))
+
+    assert all(TOKEN.fullmatch(result.stdout) for result in (missing, unnamed, no_file, fine))
+    assert "has no account 'acmee'" in warnings(missing)[0]
+    assert "has no account 'default'" in warnings(unnamed)[0]
+    assert "FINEXIO_MCP_ACCOUNTS_FILE is not set" in warnings(no_file)[0]
+    assert "cannot be told" in broken[0]
+    assert warnings(fine) == []
+
+
+@pytest.mark.parametrize("name", ["Acme", "a b", "", "-", "a" * 41, "a#b", "../x"])
+@pytest.mark.parametrize("words", [["create", "--name", "n", "--access", "read"], ["list"], ["revoke", "--all"]])
+def test_a_name_that_no_account_can_have_is_refused(files: Office, tmp_path: Path, name: str, words: list[str]) -> None:
+    """Ours."""
+    result = run(files, *words, "--account", name)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--account" in result.stderr
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_the_list_can_be_of_one_account(company: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: the new column comes last, where scripts that count do not notice."""
+    for name, account in (("a", "acme"), ("b", "other"), ("c", "default")):
+        run(company, "create", "--name", name, "--access", "read", "--account", account)
+
+    rows = [line.split("\t") for line in run(company, "list").stdout.splitlines()]
+    assert [(row[1], row[-1], len(row)) for row in rows] == [
+        ("a", "acme", 11),
+        ("b", "other", 11),
+        ("c", "default", 11),
+    ]
+    of_acme = json.loads(run(company, "list", "--account", "acme", "--json").stdout)
+    assert [row["name"] for row in of_acme] == ["a"]
+    nobody = run(company, "list", "--account", "nobody")
+    assert (nobody.exit_code, nobody.stdout) == (0, "")
+    assert "for the account 'nobody'" in nobody.stderr
+
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", is_terminal)
+    monkeypatch.setenv("COLUMNS", "160")
+    table = run(company, "list").stdout
+    assert "account acme" in table
+    assert "account default" not in table
+
+
+# All at once -----------------------------------------------------------------------
+
+
+def three(office: Office) -> list[str]:
+    """Tokens of two accounts, and an invitation that waits."""
+    tokens = [
+        run(office, "create", "--name", name, "--access", "read", "--account", account).stdout.strip()
+        for name, account in (("a", "acme"), ("b", "other"))
+    ]
+    run(office, "invite", "--name", "c", "--access", "read", "--account", "acme")
+    return tokens
+
+
+def test_all_can_be_revoked_at_once(office: Office) -> None:
+    """Ours: for a machine that was broken into; that nothing is left is no failure."""
+    tokens = three(office)
+    result = run(office, "revoke", "--all", "--yes")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Revoked 3 tokens, invitations and sign-ins" in result.stderr
+    assert [found(office, token) for token in tokens] == [None, None]
+    assert {row["state"] for row in listed(office)} == {"revoked"}
+    again = run(office, "revoke", "--all", "--yes")
+    assert (again.exit_code, "Revoked 0" in again.stderr) == (0, True)
+
+
+def test_all_of_one_account_can_be_revoked_at_once(office: Office) -> None:
+    """Ours: the others are not touched."""
+    acme, other = three(office)
+    result = run(office, "revoke", "--all", "--account", "acme", "--yes")
+
+    assert "Revoked 2 tokens, invitations and sign-ins for the account 'acme'" in result.stderr
+    assert found(office, acme) is None
+    assert found(office, other) is not None
+
+
+def test_all_are_revoked_only_when_somebody_says_so(files: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: a terminal is asked; a script has to say it."""
+    (token, _) = three(files)
+    unasked = run(files, "revoke", "--all")
+    assert (unasked.exit_code, "--yes" in unasked.stderr) == (2, True)
+
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", is_terminal)
+    refused = CliRunner().invoke(cli, ["tokens", "revoke", "--all"], env=dict(files), input="n\n")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "3 tokens, invitations and sign-ins last" in refused.stderr
+    assert found(files, token) is not None
+
+    agreed = CliRunner().invoke(cli, ["tokens", "revoke", "--all"], env=dict(files), input="y\n")
+    assert (agreed.exit_code, "Revoked 3" in agreed.stderr) == (0, True)
+    assert found(files, token) is None
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["n", "--all"], ["n", "--account", "acme"], ["n", "--yes"], ["--account", "acme"], ["--yes"]]
+)
+def test_what_is_to_be_revoked_is_said_in_one_way(files: Office, words: list[str]) -> None:
+    """Ours: nobody ends more, or less, than was meant."""
+    token = run(files, "create", "--name", "n", "--access", "read").stdout.strip()
+
+    assert run(files, "revoke", *words).exit_code == 2
+    assert found(files, token) is not None
+
+
+def test_where_nothing_was_granted_revoking_all_makes_nothing(files: Office, tmp_path: Path) -> None:
+    """Ours."""
+    assert run(files, "revoke", "--all", "--yes").exit_code == 0
+    assert not (tmp_path / "ledger").exists()

@@ -18,10 +18,9 @@ import anyio.to_thread
 
 from finexio_mcp.access import secrets
 from finexio_mcp.access.grants import Code, Found, Grant, NameTaken, Pair, SecretKind, Terms, TooManyClients
-from finexio_mcp.access.place import home
 from finexio_mcp.access.scopes import lesser
 from finexio_mcp.guards.cleaning import clean
-from finexio_mcp.guards.ledger.place import Place, describe
+from finexio_mcp.guards.ledger.place import Place, describe, home
 from finexio_mcp.guards.ledger.trouble import PASSING, Unusable, explain, is_foreign
 from finexio_mcp.settings import Access, Settings
 
@@ -40,6 +39,13 @@ MAX_NAME_CHARS: Final = 80
 MAX_ID_CHARS: Final = 2_048
 """Of a client: it may be a URL."""
 MAX_METADATA_CHARS: Final = 16_384
+STUCK_SECONDS: Final = 1.5
+"""A question that takes longer, and whose asker has left, is one that others need not wait behind."""
+LEAVING_SECONDS: Final = 5.0
+"""How long the end waits for a question, or for a last use to be noted."""
+NO_ANSWER: Final = (
+    "The database of the grants does not answer, and does not refuse to. Check that it runs, and the network between."
+)
 
 logger = logging.getLogger("finexio_mcp.access")
 
@@ -72,11 +78,12 @@ class AccessBook:
         self._settings = settings
         self._now = now
         self.place: Place = home(settings)
-        self._looking = _Queue(_Opened(self.place, self._open_looking))
+        self._looking = _Queue(_Opened(self.place, self._open_looking), "looked up", only_read=True)
         self._look_ups = _LookUps(self._looking)
-        self._storing = _Queue(_Opened(self.place, self._open_store))
+        self._storing = _Queue(_Opened(self.place, self._open_store), "changed")
         self._uses = _LastUses(_Opened(self.place, self._open_store))
         self._told: dict[str, int] = {}
+        self._revoked: dict[str, None] = {}
 
     def now_ms(self) -> int:
         """The time that everything here goes by."""
@@ -85,7 +92,7 @@ class AccessBook:
     # Tokens of ours ------------------------------------------------------------
 
     async def find(self, text: str) -> Grant | None:
-        """The grant behind a token of ours that is good now, with the access that this token has.
+        """The grant behind a token of ours that is good now, with the access of this token, and its end.
 
         Returns:
             `None` if it is unknown, expired, revoked or of another kind: which of these is nobody's business.
@@ -95,10 +102,24 @@ class AccessBook:
         if found is None:
             return None
         if found.is_over(now_ms):
+            self._note_end(found.grant)
             self._tell(found.grant, now_ms)
             return None
         self._uses.note(found.grant, now_ms)
-        return replace(found.grant, access=lesser(found.grant.access, found.access))
+        ends = [ms for ms in (found.expires_at_ms, found.grant.expires_at_ms) if ms is not None]
+        access = lesser(found.grant.access, found.access)
+        return replace(found.grant, access=access, expires_at_ms=min(ends, default=None))
+
+    def knows_revoked(self, grant_id: str) -> bool:
+        """Whether this process has heard that a grant was revoked; nobody is asked."""
+        return grant_id in self._revoked
+
+    def _note_end(self, grant: Grant | None) -> None:
+        if grant is None or grant.revoked_at_ms is None:
+            return
+        while len(self._revoked) >= MAX_NOTED:
+            del self._revoked[next(iter(self._revoked))]
+        self._revoked[grant.id] = None
 
     def _tell(self, grant: Grant, now_ms: int) -> None:
         """Say in the log who still uses what has ended, not more than once a minute for each."""
@@ -132,7 +153,21 @@ class AccessBook:
         now_ms = self.now_ms()
         if not await self._looking.run(lambda looking: looking.can_revoke(name_or_id, now_ms)):
             return None
-        return await self._storing.run(lambda store: store.revoke(name_or_id))
+        revoked = await self._storing.run(lambda store: store.revoke(name_or_id))
+        self._note_end(revoked)
+        return revoked
+
+    async def revoke_all(self, account: str | None = None) -> int:
+        """End every grant that lasts, for this account or for all of them; how many. Asking makes no database."""
+        now_ms = self.now_ms()
+        lasting = [grant for grant in await self.grants() if grant.state(now_ms) in ("active", "pending")]
+        if not any(account in (None, grant.account) for grant in lasting):
+            return 0
+        return await self._storing.run(lambda store: store.revoke_all(account))
+
+    async def check(self) -> None:
+        """Whether grants can be looked up now, at the least cost. That there are none yet is no trouble."""
+        await self._looking.run(lambda looking: looking.check())
 
     # The built-in issuer -------------------------------------------------------
 
@@ -156,17 +191,26 @@ class AccessBook:
         usable = found is not None and found.used_at_ms is None and not found.is_over(self.now_ms())
         return found.grant if found is not None and usable else None
 
-    async def accept(self, code_text: str, code: Code) -> str | None:
+    async def accept(self, code_text: str, code: Code, *, text: str | None = None) -> str | None:
         """Use an invitation up for an authorization code, with the lesser of the access that each is for.
+
+        Args:
+            code_text: The invitation.
+            code: What is asked for.
+            text: The authorization code, if the caller chose it: nobody else may be able to guess it.
 
         Returns:
             The code's text, or `None` if the invitation cannot be used, or not any more.
+
+        Raises:
+            ValueError: The chosen text is none that a code can have.
         """
+        chosen = secrets.chosen(text) if text is not None else None
         parsed = secrets.parse_invitation(code_text)
         # Whoever tries codes does not get to hold up those who write.
         if parsed is None or await self.invited(code_text) is None:
             return None
-        return await self._storing.run(lambda store: store.accept(*parsed, code))
+        return await self._storing.run(lambda store: store.accept(*parsed, code, chosen=chosen))
 
     async def code(self, text: str) -> Code | None:
         """What an authorization code was asked for with, until it expires.
@@ -186,7 +230,8 @@ class AccessBook:
         parsed = secrets.parse(text)
         if parsed is None or await self._proved(parsed, "code") is None:
             return None
-        return await self._storing.run(lambda store: store.exchange_code(*parsed, client_id))
+        pair = await self._storing.run(lambda store: store.exchange_code(*parsed, client_id))
+        return pair if pair is not None else await self._not_exchanged(parsed)
 
     async def refresh(self, text: str) -> tuple[Grant, str] | None:
         """The grant that a refresh token is for, and whose it is. As a code, it is shown when it was used, too."""
@@ -202,7 +247,8 @@ class AccessBook:
         parsed = secrets.parse(text)
         if parsed is None or await self._proved(parsed, "refresh") is None:
             return None
-        return await self._storing.run(lambda store: store.exchange_refresh(*parsed, client_id, access))
+        pair = await self._storing.run(lambda store: store.exchange_refresh(*parsed, client_id, access))
+        return pair if pair is not None else await self._not_exchanged(parsed)
 
     async def save_client(self, client_id: str, metadata_json: str) -> None:
         """Remember what a client says about itself. 4,000 are kept; those that nobody let in go first.
@@ -227,8 +273,10 @@ class AccessBook:
     async def aclose(self) -> None:
         """Let go of the database, once what is being written is written. It may be used again."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._uses.close)
-            await self._looking.close()
+            with anyio.move_on_after(LEAVING_SECONDS):
+                await anyio.to_thread.run_sync(self._uses.close, abandon_on_cancel=True)
+            with anyio.move_on_after(LEAVING_SECONDS):
+                await self._looking.close()
             await self._storing.close()
 
     # Parts ---------------------------------------------------------------------
@@ -241,6 +289,11 @@ class AccessBook:
         found = await self._look_ups.find(secret_id)
         same = secrets.matches(found.digest if found is not None else None, digest)
         return found if found is not None and same and found.kind in kinds else None
+
+    async def _not_exchanged(self, parsed: tuple[str, str]) -> None:
+        """What came a second time has ended its grant, tokens that work without it included."""
+        found = await self._proved(parsed, "code", "refresh")
+        self._note_end(found.grant if found is not None else None)
 
     async def _standing(self, text: str, kind: SecretKind) -> Found | None:
         found = await self._proved(secrets.parse(text), kind)
@@ -293,6 +346,7 @@ class _Opened(Generic[R]):
         self._place = place
         self._open = open_
         self._held: R | None = None
+        self._asked_at: float | None = None
         # A task that asyncio itself cancels leaves its thread behind, at work.
         self._lock = threading.RLock()
 
@@ -304,6 +358,7 @@ class _Opened(Generic[R]):
         """
         with self._lock:
             try:
+                self._asked_at = time.monotonic()
                 if self._held is None:
                     self._held = self._open()
                 return ask(self._held)
@@ -314,6 +369,13 @@ class _Opened(Generic[R]):
                 trouble = error if isinstance(error, Unusable) else explain(error, file=self._place.file)
                 # Not even as a cause: a driver's exception holds the connection, password included.
                 raise AccessUnavailable(_placed(trouble, self._place), retryable=trouble.kind in PASSING) from None
+            finally:
+                self._asked_at = None
+
+    def has_worked_for(self, seconds: float) -> bool:
+        """Whether a question is under way, and for longer than this."""
+        asked_at = self._asked_at
+        return asked_at is not None and time.monotonic() - asked_at > seconds
 
     def close(self) -> None:
         with self._lock:
@@ -328,17 +390,30 @@ def _placed(trouble: Unusable, place: Place) -> str:
 
 
 class _Queue(Generic[R]):
-    """Questions to one thing, one after the other, in threads."""
+    """Questions to one thing, one after the other, in threads.
 
-    def __init__(self, opened: _Opened[R]) -> None:
+    Args:
+        opened: The thing.
+        verb: For the log, what becomes of grants here. It hears of the first of many failures, and of their end.
+        only_read: A question may be left to itself. What is being written is waited for.
+    """
+
+    def __init__(self, opened: _Opened[R], verb: str, *, only_read: bool = False) -> None:
         self._opened = opened
+        self._verb = verb
+        self._only_read = only_read
+        self._is_left = False
         self._limiter: anyio.CapacityLimiter | None = None
         self._failures = 0
         self._failure: AccessUnavailable | None = None
+        self._failing = ""
 
     async def run(self, ask: Callable[[R], T]) -> T:
-        # Not abandoned when the caller leaves: what is being written is waited for.
-        return await self._thread(functools.partial(self._ask, ask, self._failures))
+        try:
+            return await self._thread(functools.partial(self._ask, ask, self._failures))
+        except anyio.get_cancelled_exc_class():
+            self._is_left = self._only_read
+            raise
 
     async def close(self) -> None:
         await self._thread(self._opened.close)
@@ -346,18 +421,33 @@ class _Queue(Generic[R]):
     async def _thread(self, act: Callable[[], T]) -> T:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(1)
-        return await anyio.to_thread.run_sync(act, limiter=self._limiter)
+        return await anyio.to_thread.run_sync(act, limiter=self._limiter, abandon_on_cancel=self._only_read)
 
     def _ask(self, ask: Callable[[R], T], failures: int) -> T:
         if self._failure is not None and failures != self._failures:
             # It failed while this one waited. Were each to find out for itself, the last would wait for all of them.
             raise AccessUnavailable(self._failure.advice, retryable=self._failure.retryable)
+        if self._is_left and self._opened.has_worked_for(STUCK_SECONDS):
+            self._note(NO_ANSWER)
+            raise AccessUnavailable(NO_ANSWER, retryable=True)
         try:
-            return self._opened.use(ask)
+            answer = self._opened.use(ask)
         except AccessUnavailable as error:
             self._failures, self._failure = self._failures + 1, error
-            logger.error("grants cannot be looked up or changed: %s", error.advice)
+            self._note(error.advice)
             raise
+        finally:
+            self._is_left = False
+        self._note("")
+        return answer
+
+    def _note(self, advice: str) -> None:
+        """Say in the log what has changed; within an outage somebody asks every other second."""
+        if advice and advice != self._failing:
+            logger.error("grants cannot be %s: %s", self._verb, advice)
+        elif self._failing and not advice:
+            logger.warning("grants can be %s again", self._verb)
+        self._failing = advice
 
 
 @dataclass(eq=False)

@@ -9,8 +9,10 @@ from typing import Any
 
 from finexio_mcp.access.refusals import InvalidToken, NoScope, Reason
 from finexio_mcp.access.scopes import access_of
+from finexio_mcp.accounts import is_account_name
 from finexio_mcp.callers import Caller
 from finexio_mcp.guards.cleaning import clean
+from finexio_mcp.settings import DEFAULT_ACCOUNT
 from finexio_mcp.shapes import is_array
 
 LEEWAY_SECONDS = 30
@@ -29,10 +31,12 @@ class Rules:
     Args:
         issuer: The one issuer, to the letter.
         base_url: Where this server is; itself, its `/mcp` and its `/sse` are the audiences that mean us.
+        account_claim: The claim that names the account; without one, all tokens are for the default account.
     """
 
-    def __init__(self, issuer: str, base_url: str) -> None:
+    def __init__(self, issuer: str, base_url: str, account_claim: str | None = None) -> None:
         self.issuer = issuer
+        self.account_claim = account_claim
         self._audiences = resources(base_url)
 
     def valid_until(self, claims: dict[str, Any], now: float, *, vouched: bool = False) -> float:
@@ -67,11 +71,11 @@ def bare(url: str) -> str:
     return url.removesuffix("/")
 
 
-def caller_of(claims: dict[str, Any], issuer: str) -> Caller:
+def caller_of(claims: dict[str, Any], rules: Rules) -> Caller:
     """Whom a good token stands for.
 
     Raises:
-        InvalidToken: It names nobody.
+        InvalidToken: It names nobody, or not the account that it has to name.
         NoScope: It allows nothing here.
     """
     subject = _text(claims, "sub")
@@ -80,16 +84,30 @@ def caller_of(claims: dict[str, Any], issuer: str) -> Caller:
     name = subject or client
     if not name:
         raise InvalidToken(Reason.NOBODY)
+    account = _account(claims, rules.account_claim)
     access = access_of(_scopes(claims))
     if access is None:
         raise NoScope
-    principal = json.dumps([issuer, subject, client]).encode()
+    # One subject is one caller at each account; where none is named, keys are what they were before there were any.
+    named = [] if account == DEFAULT_ACCOUNT else [account]
+    principal = json.dumps([rules.issuer, subject, client, *named]).encode()
     return Caller(
         key=f"oauth:{hashlib.sha256(principal).hexdigest()[:32]}",
         name=clean(name, limit=MAX_NAME_CHARS, single_line=True) or "unnamed",
         origin="oauth",
+        account=account,
         access=access,
     )
+
+
+def _account(claims: dict[str, Any], claim: str | None) -> str:
+    """The account that a token is for. Where a claim has to name it, none is taken for granted."""
+    if claim is None:
+        return DEFAULT_ACCOUNT
+    account = claims.get(claim)
+    if not is_account_name(account):
+        raise InvalidToken(Reason.ACCOUNT)
+    return str(account)
 
 
 def _check_use(claims: dict[str, Any]) -> None:

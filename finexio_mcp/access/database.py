@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from secrets import randbelow, token_hex
+from secrets import randbelow
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from finexio_mcp.access import schema
-from finexio_mcp.guards.ledger.engines import BUSY_SECONDS, WRITES, open_engine, open_file, put_in_place
-from finexio_mcp.guards.ledger.place import Place, is_new, peek, prepare
-from finexio_mcp.guards.ledger.trouble import Unusable
+from finexio_mcp.guards.ledger.beside import is_begun, open_to_write
+from finexio_mcp.guards.ledger.engines import BUSY_SECONDS, open_engine
+from finexio_mcp.guards.ledger.place import Place
 from finexio_mcp.settings import Settings
 
 T = TypeVar("T")
 
-# Any number will do, as long as every process uses the same.
-_ONE_CREATOR: Final = text("SELECT pg_advisory_xact_lock(7130941206553)")
-
-logger = logging.getLogger("finexio_mcp.ledger")
+LOCK: Final = 7130941206553
 
 
 # To read ---------------------------------------------------------------------------
@@ -80,7 +76,7 @@ class Kept:
 
     def _open(self) -> Connection | None:
         place = self._place
-        if not _begun(place):
+        if not is_begun(place):
             return None
         # Looked at first: if it is replaced meanwhile, the next question finds another one.
         self._file_id = _file_id(place.file)
@@ -95,21 +91,6 @@ class Kept:
             raise
         self.close()
         return None
-
-
-def _begun(place: Place) -> bool:
-    """Whether there is a database to look into."""
-    if place.trouble is not None:
-        raise Unusable(place.trouble)
-    if place.file is None or place.key_file is None:
-        return place.file is None or place.file.exists()
-    peeked = peek(place)
-    if peeked is None:
-        return False
-    # What a writer that died left locked is mended by the next opening that may write, as ours may.
-    if peeked.trouble not in (None, "locked"):
-        raise Unusable(peeked.trouble)
-    return True
 
 
 def _reading(file: Path) -> Engine:
@@ -166,47 +147,9 @@ def open_writer(place: Place, settings: Settings) -> Engine:
     Raises:
         Unusable: Saying what an operator should do. Other exceptions are the driver's.
     """
-    if settings.embedded and place.file is not None:
-        _make_simulated(place.file)
-    else:
-        _make_ledger(place, settings)
-    engine = open_file(place.file) if place.file is not None else open_engine(place.url)
-    engine = engine.execution_options(**{WRITES: True})
-    try:
-        _make_tables(engine)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
+    return open_to_write(place, settings, _make_tables, lock=LOCK)
 
 
-def _make_ledger(place: Place, settings: Settings) -> None:
-    """Begin the ledger where there is none: a file that holds only grants would be taken for a damaged one."""
-    key = prepare(place, settings)
-    if not is_new(place):
-        _begun(place)
-        return
-    from finexio_mcp.guards.ledger.store import open_store
-
-    with contextlib.closing(open_store(place, owner=token_hex(8))) as store:
-        store.recognise_key(key)
-    logger.warning("a new, empty ledger was begun; if there was one before, stop and restore it")
-
-
-def _make_simulated(file: Path) -> None:
-    directory = file.parent
-    for path in (*reversed(directory.parents), directory):
-        with contextlib.suppress(FileExistsError):
-            path.mkdir(mode=0o700)
-    if os.name == "posix" and not directory.is_symlink():
-        os.chmod(directory, 0o700)
-    if not file.exists():
-        put_in_place(file, lambda engine: _make_tables(engine.execution_options(**{WRITES: True})))
-
-
-def _make_tables(engine: Engine) -> None:
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(_ONE_CREATOR)
-        if not schema.is_there(connection):
-            schema.build(connection)
+def _make_tables(connection: Connection) -> None:
+    if not schema.is_there(connection):
+        schema.build(connection)

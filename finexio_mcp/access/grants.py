@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from finexio_mcp.settings import Access
+from finexio_mcp.settings import DEFAULT_ACCOUNT, Access
 
 GrantKind = Literal["token", "oauth"]
 """A token of ours for a program, or a client that somebody signed in through the built-in issuer."""
@@ -22,6 +22,8 @@ class Terms:
     """`None`: all that the server offers."""
     tools: frozenset[str] | None = None
     """`None`: all that the server offers."""
+    account: str = DEFAULT_ACCOUNT
+    """Whose Finexio account calls go to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class Grant:
     """Names it, in logs too. A token of ours carries it: `fmcp_<id>_...`."""
     kind: GrantKind
     name: str
-    """Given by the operator; no two grants that are active or pending share one."""
+    """Given by the operator; no two grants that are active or pending share one, whatever their accounts."""
     access: Access
     toolsets: frozenset[str] | None
     tools: frozenset[str] | None
@@ -46,6 +48,8 @@ class Grant:
     revoked_at_ms: int | None = None
     last_used_at_ms: int | None = None
     """Exact to a minute or so."""
+    account: str = DEFAULT_ACCOUNT
+    """Whose Finexio account calls go to. No server need have it."""
 
     def state(self, now_ms: int) -> GrantState:
         """How it stands at this moment."""

@@ -104,7 +104,7 @@ class Introspection:
         try:
             answer = self._read(reply)
             until = self._rules.valid_until(answer, self._now(), vouched=True)
-            verdict = caller_of(answer, self._rules.issuer)
+            verdict = caller_of(answer, self._rules)
         except InvalidToken as refusal:
             verdict = partial(InvalidToken, refusal.reason)
         except NoScope:

@@ -148,6 +148,10 @@ class Remembered(Generic[T]):
         del self._values[digest]
         return None
 
+    def forget(self, digest: bytes) -> None:
+        """Keep it no longer."""
+        self._values.pop(digest, None)
+
     def put(self, digest: bytes, value: T, *, until: float) -> None:
         """Keep a value until then."""
         self._values.pop(digest, None)

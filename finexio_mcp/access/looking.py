@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from finexio_mcp.access import rows
+from finexio_mcp.access import rows, schema
 from finexio_mcp.access.database import Kept
 from finexio_mcp.access.grants import Found, Grant
 from finexio_mcp.guards.ledger.place import Place
@@ -20,6 +20,10 @@ class Looking:
     def close(self) -> None:
         """Let go of the connection."""
         self._kept.close()
+
+    def check(self) -> None:
+        """Ask as little as tells whether other questions would be answered."""
+        self._kept.ask(schema.check)
 
     def find(self, secret_ids: Collection[str]) -> Mapping[str, Found]:
         """The rows of those of these secrets that there are, by their ids; nothing is proved by them."""

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     EXPIRED = "The token has expired."
     NOT_YET = "The token is not valid yet."
     NOBODY = "The token names neither a subject nor a client."
+    ACCOUNT = "The token names no account, or names one in a way that no account is named."
     INACTIVE = "The issuer says that the token is not active."
 
 

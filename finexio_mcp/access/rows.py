@@ -6,27 +6,41 @@ import unicodedata
 from collections.abc import Collection
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Text, bindparam, func, select
 
 from finexio_mcp.access.grants import Found, Grant
 from finexio_mcp.access.schema import CLIENTS, GRANTS, SECRETS
+from finexio_mcp.settings import DEFAULT_ACCOUNT
 
 _G: Final = GRANTS.c
 _S: Final = SECRETS.c
-_GRANT: Final = tuple(column for column in _G if column.name not in ("scope", "lasts_until_ms"))
+MARK: Final = "#"
+"""Stands between the address of the API, which holds none, and the account there."""
+_BEGINNING: Final = bindparam("beginning", type_=Text)
+IN_SCOPE: Final = func.substr(_G.scope.concat(MARK), 1, func.length(_BEGINNING)) == _BEGINNING
+"""What is granted for one API, whatever the account; see `within`."""
+_GRANT: Final = tuple(column for column in _G if column.name != "lasts_until_ms")
 _SECRET: Final = (_S.id, _S.kind, _S.digest, _S.access, _S.details, _S.expires_at_ms, _S.used_at_ms)
-_FOUND: Final = (
-    select(*_SECRET, *_GRANT).join_from(SECRETS, GRANTS, _G.id == _S.grant_id).where(_G.scope == bindparam("scope"))
-)
+_FOUND: Final = select(*_SECRET, *_GRANT).join_from(SECRETS, GRANTS, _G.id == _S.grant_id).where(IN_SCOPE)
 _FIND: Final = _FOUND.where(_S.id == bindparam("secret_id"))
 _FIND_ALL: Final = _FOUND.where(_S.id.in_(bindparam("secret_ids", expanding=True)))
 _FIND_LOCKED: Final = _FIND.with_for_update()
-_ALL: Final = select(*_GRANT).where(_G.scope == bindparam("scope")).order_by(_G.created_at_ms, _G.id)
+_ALL: Final = select(*_GRANT).where(IN_SCOPE).order_by(_G.created_at_ms, _G.id)
+
+
+def scope_of(scope: str, account: str) -> str:
+    """What is kept as the scope of a grant for this account at this API."""
+    return scope if account == DEFAULT_ACCOUNT else f"{scope}{MARK}{account}"
+
+
+def within(scope: str) -> dict[str, str]:
+    """The parameter of `IN_SCOPE`."""
+    return {"beginning": f"{scope}{MARK}"}
 
 
 def find(connection: Connection, scope: str, secret_id: str, *, lock: bool = False) -> Found | None:
     """A secret's row; nothing is proved by it."""
-    row = connection.execute(_FIND_LOCKED if lock else _FIND, {"secret_id": secret_id, "scope": scope}).one_or_none()
+    row = connection.execute(_FIND_LOCKED if lock else _FIND, {"secret_id": secret_id, **within(scope)}).one_or_none()
     return _found(row) if row is not None else None
 
 
@@ -36,13 +50,13 @@ def find_all(connection: Connection, scope: str, secret_ids: Collection[str]) ->
         # As in most calls; a list takes a third longer.
         found = find(connection, scope, *secret_ids)
         return [found] if found is not None else []
-    asked = {"secret_ids": list(secret_ids), "scope": scope}
+    asked = {"secret_ids": list(secret_ids), **within(scope)}
     return [_found(row) for row in connection.execute(_FIND_ALL, asked)]
 
 
 def grants(connection: Connection, scope: str) -> list[Grant]:
     """All that ever were, the oldest first."""
-    return [_grant(row) for row in connection.execute(_ALL, {"scope": scope})]
+    return [_grant(row) for row in connection.execute(_ALL, within(scope))]
 
 
 def chosen(connection: Connection, scope: str, name_or_id: str, now_ms: int) -> Grant | None:
@@ -87,6 +101,7 @@ def _found(row: Any) -> Found:
 def _grant(row: Any) -> Grant:
     (
         id_,
+        scope,
         kind,
         name,
         access,
@@ -112,6 +127,7 @@ def _grant(row: Any) -> Grant:
         expires_at_ms=expires_at_ms,
         revoked_at_ms=revoked_at_ms,
         last_used_at_ms=last_used_at_ms,
+        account=scope.partition(MARK)[2] or DEFAULT_ACCOUNT,
     )
 
 

@@ -47,7 +47,9 @@ GRANTS: Final = Table(
     "access_grants",
     METADATA,
     Column("id", Text, primary_key=True),
-    # As in the ledger: what is granted for one Finexio is nothing for another that shares the database.
+    # As in the ledger: what is granted for one Finexio is nothing for another that shares the database. Behind a `#`
+    # the account there, unless that is the default one: a release that knows of no accounts asks for the bare address,
+    # and so never lets anybody into its own account who was meant for another.
     word("scope"),
     _one_of("kind", get_args(GrantKind)),
     word("name"),
@@ -112,7 +114,16 @@ def is_there(connection: Connection) -> bool:
     """
     if not inspect(connection).has_table(ABOUT.name):
         return False
+    check(connection)
+    return True
+
+
+def check(connection: Connection) -> None:
+    """Ask the tables, which are there, for their version.
+
+    Raises:
+        Unusable: It is another than this one.
+    """
     version = connection.execute(select(ABOUT.c.version)).scalar_one_or_none()
     if version != VERSION:
         raise Unusable("damaged" if version is None else "unknown_version")
-    return True

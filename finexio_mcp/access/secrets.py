@@ -46,6 +46,18 @@ def mint(kind: SecretKind) -> Minted:
     return Minted(id_, f"fmcp_{id_}_{secret}", _digest(secret))
 
 
+def chosen(text: str) -> Minted:
+    """A secret in a text that somebody else made, for everybody who makes it anew to come to the same.
+
+    Raises:
+        ValueError: It is no text of ours.
+    """
+    parsed = parse(text)
+    if parsed is None:
+        raise ValueError("no text of a secret")
+    return Minted(parsed[0], text, parsed[1])
+
+
 def parse(text: str) -> tuple[str, str] | None:
     """The id and the digest of a token, whatever its kind; `None` if it is none of ours. Never fails."""
     match = TOKEN.fullmatch(text)

@@ -62,7 +62,7 @@ class SignedTokens:
         # Before the signature: who makes up a token that says itself that it is no good causes no request.
         until = self._rules.valid_until(token.claims, self._now())
         keys = await self._prove(token)
-        caller = caller_of(token.claims, self._rules.issuer)
+        caller = caller_of(token.claims, self._rules)
         self._proved.put(digest, Proved(caller, keys), until=min(until, self._now() + REMEMBERED_SECONDS))
         return caller
 

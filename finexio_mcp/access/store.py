@@ -91,10 +91,20 @@ class Store:
             _revoke(connection, grant.id, now_ms)
         return replace(grant, revoked_at_ms=now_ms)
 
+    def revoke_all(self, account: str | None) -> int:
+        """End every grant that lasts, for this account or for all of them; how many."""
+        with self._writing() as (connection, now_ms):
+            lasts = or_(_G.expires_at_ms.is_(None), _G.expires_at_ms > now_ms)
+            which = rows.IN_SCOPE if account is None else _G.scope == rows.scope_of(self._scope, account)
+            ending = update(GRANTS).where(which, _G.revoked_at_ms.is_(None), lasts).values(revoked_at_ms=now_ms)
+            return connection.execute(ending, rows.within(self._scope) if account is None else {}).rowcount
+
     # By the issuer -------------------------------------------------------------
 
-    def accept(self, invitation_id: str, digest: str, code: Code) -> str | None:
-        """Use an invitation up for an authorization code."""
+    def accept(
+        self, invitation_id: str, digest: str, code: Code, *, chosen: secrets.Minted | None = None
+    ) -> str | None:
+        """Use an invitation up for an authorization code: for this one, if it was chosen."""
         with self._writing() as (connection, now_ms):
             found = _locked(connection, self._scope, invitation_id, digest, "invitation")
             if found is None or found.used_at_ms is not None or found.is_over(now_ms):
@@ -106,7 +116,7 @@ class Store:
                 found.grant, access=access, client_id=code.client_id, resource=code.resource, expires_at_ms=until_ms
             )
             _change(connection, grant)
-            minted = secrets.mint("code")
+            minted = chosen or secrets.mint("code")
             agreed = replace(code, access=access, grant_id=grant.id, expires_at_ms=until_ms)
             _keep(connection, grant, minted, "code", expires_at_ms=until_ms, details=json.dumps(asdict(agreed)))
         return minted.text
@@ -190,6 +200,7 @@ def _new_grant(
         resource=None,
         created_at_ms=created_at_ms,
         expires_at_ms=expires_at_ms,
+        account=terms.account,
     )
 
 
@@ -198,7 +209,9 @@ def _add_grant(connection: Connection, scope: str, grant: Grant, *, lasts_until_
     if rows.in_use(known, grant.name, grant.created_at_ms) or grant.name in {each.id for each in known}:
         raise NameTaken
     values = {**vars(grant), "toolsets": rows.joined(grant.toolsets), "tools": rows.joined(grant.tools)}
-    connection.execute(insert(GRANTS).values(**values, scope=scope, lasts_until_ms=lasts_until_ms))
+    values |= {"scope": rows.scope_of(scope, grant.account), "lasts_until_ms": lasts_until_ms}
+    del values["account"]
+    connection.execute(insert(GRANTS).values(**values))
 
 
 def _change(connection: Connection, grant: Grant) -> None:

@@ -10,6 +10,7 @@ from finexio_mcp.access.book import AccessUnavailable
 from finexio_mcp.access.claims import MAX_NAME_CHARS, bare, resources
 from finexio_mcp.access.grants import Grant
 from finexio_mcp.access.kept import Now
+from finexio_mcp.access.lasting import Book, Lasting
 from finexio_mcp.access.refusals import InvalidToken, NoScope, Reason, Undecided
 from finexio_mcp.callers import Caller
 from finexio_mcp.guards.cleaning import clean
@@ -27,12 +28,6 @@ OURS = "fmcp_"
 RETRY_SECONDS = 5
 
 
-class Book(Protocol):
-    """Where our own tokens are looked up."""
-
-    async def find(self, text: str) -> Grant | None: ...
-
-
 class Outside(Protocol):
     """Checks tokens that the outside issuer made."""
 
@@ -42,9 +37,10 @@ class Outside(Protocol):
 class Verifier:
     """Tells who a bearer token stands for.
 
-    A token of ours is looked up in the book and shown to nobody else. Any other one counts only if an outside issuer
-    is set: a signed one is checked with its keys, an opaque one is asked about if this server has credentials there.
-    Nothing is fetched before the first token that needs it.
+    A token of ours is looked up in the book, at each use, and shown to nobody else; while the book cannot be read, one
+    that was good a moment ago goes on. Any other one counts only if an outside issuer is set: a signed one is checked
+    with its keys, an opaque one is asked about if this server has credentials there. Nothing is fetched before the
+    first token that needs it.
 
     Args:
         settings: Which issuer, and the credentials there.
@@ -63,7 +59,7 @@ class Verifier:
         http: httpx2.AsyncClient | None = None,
         now: Now | None = None,
     ) -> None:
-        self._book = book
+        self._book = Lasting(book, now or time.time)
         self._resources = resources(base_url)
         self._takes_sign_ins = settings.oauth_issuer == BUILTIN
         self._signed: Outside | None = None
@@ -85,7 +81,8 @@ class Verifier:
 
         if http is None:
             http = self._own_http = http_client()
-        rules, issuer = Rules(url, base_url), Issuer(url, http, now)
+        rules = Rules(url, base_url, settings.oauth_account_claim)
+        issuer = Issuer(url, http, now)
         self._signed = SignedTokens(rules, KeyRing(issuer, http, now), now)
         client_id, client_secret = settings.oauth_client_id, settings.oauth_client_secret
         if client_id and client_secret is not None and client_secret.get_secret_value():
@@ -136,6 +133,7 @@ class Verifier:
             key=f"{'token' if by_hand else 'oauth'}:{grant.id}",
             name=clean(grant.name, limit=MAX_NAME_CHARS, single_line=True) or "unnamed",
             origin="token" if by_hand else "oauth",
+            account=grant.account,
             access=grant.access,
             toolsets=grant.toolsets,
             tools=grant.tools,

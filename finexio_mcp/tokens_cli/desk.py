@@ -13,9 +13,9 @@ import click
 
 from finexio_mcp.access.book import AccessBook, AccessUnavailable
 from finexio_mcp.access.grants import Grant
-from finexio_mcp.access.place import home
-from finexio_mcp.guards.ledger.place import describe
+from finexio_mcp.guards.ledger.place import describe, home
 from finexio_mcp.guards.ledger.rows import moment
+from finexio_mcp.settings import DEFAULT_ACCOUNT
 
 if TYPE_CHECKING:
     from finexio_mcp.settings import Settings
@@ -76,6 +76,8 @@ def fail(text: str) -> NoReturn:
 def limits(grant: Grant) -> str:
     """What it may do, for people."""
     parts = [f"access {grant.access}"]
+    if grant.account != DEFAULT_ACCOUNT:
+        parts.append(f"account {grant.account}")
     if grant.toolsets is not None:
         parts.append(f"toolsets {', '.join(sorted(grant.toolsets))}")
     if grant.tools is not None:

@@ -22,6 +22,7 @@ from finexio_mcp.tokens_cli.desk import (
     place_of,
     simulator_option,
 )
+from finexio_mcp.tokens_cli.terms import chosen_account_option
 
 MAX_SHOWN_CHARS = 200
 STATES = ("active", "pending", "expired", "revoked")
@@ -29,13 +30,14 @@ STATES = ("active", "pending", "expired", "revoked")
 
 @click.command("list")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@chosen_account_option
 @simulator_option
 @click.pass_obj
-def list_grants(get_settings: GetSettings, as_json: bool) -> None:
+def list_grants(get_settings: GetSettings, as_json: bool, account: str | None) -> None:
     """List the tokens, and what was let in with an invitation: those that last first, then by name.
 
     A table on a terminal. In a pipe a line for each, with tabs between: id, name, kind, access, toolsets, tools, state,
-    created, expires, last used. Nobody can be shown a token again.
+    created, expires, last used, account. Nobody can be shown a token again.
 
     \b
     Offline: finexio-mcp tokens list --json
@@ -45,10 +47,13 @@ def list_grants(get_settings: GetSettings, as_json: bool) -> None:
         return await book.grants(), book.now_ms()
 
     settings = get_settings()
-    grants, now_ms = ask_book(settings, look)
+    found, now_ms = ask_book(settings, look)
+    grants = [grant for grant in found if account in (None, grant.account)]
     grants.sort(key=lambda grant: (STATES.index(grant.state(now_ms)), grant.name.casefold(), grant.created_at_ms))
     if not grants:
-        click.echo(f"There are no tokens in {place_of(settings)}. `{command(settings, 'create')}` makes one.", err=True)
+        whose = f" for the account {account!r}" if account is not None else ""
+        making = command(settings, "create")
+        click.echo(f"There are no tokens{whose} in {place_of(settings)}. `{making}` makes one.", err=True)
     if as_json:
         print_json([_fields(grant, now_ms) for grant in grants])
     elif sys.stdout.isatty():
@@ -72,6 +77,7 @@ def _fields(grant: Grant, now_ms: int) -> dict[str, Any]:
         "expires": _moment_or_none(grant.expires_at_ms),
         "revoked": _moment_or_none(grant.revoked_at_ms),
         "last_used": _moment_or_none(grant.last_used_at_ms),
+        "account": grant.account,
     }
 
 
@@ -83,6 +89,7 @@ def _columns(grant: Grant, now_ms: int) -> Iterator[str]:
     yield moment(grant.created_at_ms)
     yield moment_or_never(grant.expires_at_ms)
     yield moment_or_never(grant.last_used_at_ms)
+    yield grant.account
 
 
 def _print_table(grants: Sequence[Grant], now_ms: int) -> None:

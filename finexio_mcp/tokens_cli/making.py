@@ -24,6 +24,7 @@ from finexio_mcp.tokens_cli.desk import (
 )
 from finexio_mcp.tokens_cli.terms import (
     access_option,
+    account_option,
     beyond,
     expires_option,
     name_option,
@@ -45,6 +46,7 @@ UNTOLD = "It could not be printed, so it was revoked: {why}."
 @access_option
 @toolsets_option
 @tools_option
+@account_option
 @expires_option
 @simulator_option
 @click.pass_obj
@@ -54,6 +56,7 @@ def create(
     access: Access,
     toolsets: str | None,
     tools: str | None,
+    account: str | None,
     expires_ms: int | None,
 ) -> None:
     """Make a token for a program that calls over HTTP. It is printed once, alone on stdout, and kept nowhere.
@@ -63,7 +66,8 @@ def create(
     \b
     Example: TOKEN=$(finexio-mcp tokens create --name reports --access read --expires 90d)
     """
-    terms, settings = read_terms(access, toolsets, tools), get_settings()
+    settings = get_settings()
+    terms = read_terms(access, toolsets, tools, account, settings)
 
     async def make(book: AccessBook) -> tuple[Grant, str]:
         return await book.create(name, terms, expires_at_ms=_end(book, expires_ms))
@@ -82,6 +86,7 @@ def create(
 @access_option
 @toolsets_option
 @tools_option
+@account_option
 @expires_option
 @valid_option
 @simulator_option
@@ -92,6 +97,7 @@ def invite(
     access: Access,
     toolsets: str | None,
     tools: str | None,
+    account: str | None,
     expires_ms: int | None,
     valid_ms: int,
 ) -> None:
@@ -103,7 +109,8 @@ def invite(
     \b
     Example: finexio-mcp tokens invite --name chatgpt --access write --expires 90d
     """
-    terms, settings = read_terms(access, toolsets, tools), get_settings()
+    settings = get_settings()
+    terms = read_terms(access, toolsets, tools, account, settings)
     ends_at_ms: int | None = None
 
     async def make(book: AccessBook) -> tuple[Grant, str]:

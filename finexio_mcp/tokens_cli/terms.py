@@ -12,14 +12,16 @@ import click
 from finexio_mcp import catalog
 from finexio_mcp.access.book import MAX_NAME_CHARS, is_name
 from finexio_mcp.access.grants import Terms
-from finexio_mcp.settings import ACCESS_ORDER, NAMES, TOOLSETS, Access, Settings
+from finexio_mcp.accounts import Accounts, is_account_name
+from finexio_mcp.accounts.account import NAME_RULE
+from finexio_mcp.settings import ACCESS_ORDER, DEFAULT_ACCOUNT, NAMES, TOOLSETS, Access, Settings, SettingsError
 
 if TYPE_CHECKING:
-    NameType = click.ParamType[str]
+    TextType = click.ParamType[str]
     DurationType = click.ParamType[int | None]
 else:
     # In earlier releases of click 8 a type takes no argument.
-    NameType = DurationType = click.ParamType
+    TextType = DurationType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -32,7 +34,7 @@ DEFAULT_VALIDITY = "15m"
 MAX_VALIDITY_MS = 7 * UNITS_MS["d"]
 
 
-class Name(NameType):
+class Name(TextType):
     """By what people know a token."""
 
     name = "name"
@@ -40,6 +42,17 @@ class Name(NameType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not is_name(value):
             self.fail(f"a name is one line of 1 to {MAX_NAME_CHARS} characters that begins with no hyphen", param, ctx)
+        return value
+
+
+class AccountName(TextType):
+    """How the accounts file names an account."""
+
+    name = "account"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not is_account_name(value):
+            self.fail(NAME_RULE, param, ctx)
         return value
 
 
@@ -82,6 +95,15 @@ expires_option = click.option(
     show_default=True,
     help="How long it lasts: 90m, 12h, 30d, 1y, or never.",
 )
+account_option = click.option(
+    "--account",
+    metavar="NAME",
+    type=AccountName(),
+    help="For which Finexio account. Default: that of FINEXIO_MCP_ACCOUNT, else `default`.",
+)
+chosen_account_option = click.option(
+    "--account", metavar="NAME", type=AccountName(), help="Only what is for this Finexio account. Default: all."
+)
 valid_option = click.option(
     "--valid",
     "valid_ms",
@@ -92,7 +114,9 @@ valid_option = click.option(
 )
 
 
-def read_terms(access: Access, toolsets: str | None, tools: str | None) -> Terms:
+def read_terms(
+    access: Access, toolsets: str | None, tools: str | None, account: str | None, settings: Settings
+) -> Terms:
     """What is asked for.
 
     Raises:
@@ -107,7 +131,7 @@ def read_terms(access: Access, toolsets: str | None, tools: str | None) -> Terms
             raise click.UsageError(f"{name} is in the toolset {listed.toolset}, which --toolsets leaves out")
         if ACCESS_ORDER.index(listed.access) > ACCESS_ORDER.index(access):
             raise click.UsageError(f"{name} needs --access {listed.access}")
-    return Terms(access=access, toolsets=chosen, tools=named)
+    return Terms(access=access, toolsets=chosen, tools=named, account=account or settings.account)
 
 
 def _names(given: str, known: Collection[str], what: str) -> frozenset[str]:
@@ -136,3 +160,18 @@ def beyond(terms: Terms, settings: Settings) -> Iterator[str]:
             f"a server with these settings does not offer {', '.join(missing)}; {NAMES['toolsets']} and "
             f"{NAMES['tools']} decide."
         )
+    if without := _without(terms.account, settings):
+        yield without
+
+
+def _without(account: str, settings: Settings) -> str | None:
+    """Why a server with these settings has no such account, if it has none."""
+    file = NAMES["accounts_file"]
+    if settings.accounts_file is None:
+        known = account == DEFAULT_ACCOUNT
+        return None if known else f"a server with these settings has no account {account!r}, since {file} is not set."
+    try:
+        known = Accounts(settings).find(account) is not None
+    except SettingsError:
+        return f"whether there is an account {account!r} cannot be told: what {file} names cannot be used."
+    return None if known else f"what {file} names has no account {account!r} yet; until it does, calls are refused."

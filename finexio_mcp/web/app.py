@@ -1,4 +1,4 @@
-"""The ASGI app: every transport over HTTP on one engine, one adapter and one ledger."""
+"""The ASGI app: every transport over HTTP, for every account, on one hub and one ledger."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from finexio_mcp.access.book import AccessBook
 from finexio_mcp.access.scopes import scopes_up_to
 from finexio_mcp.access.verifier import Verifier
 from finexio_mcp.callers import Caller
-from finexio_mcp.engine import Engine
+from finexio_mcp.hub import Hub
 from finexio_mcp.server import build_server
 from finexio_mcp.settings import BUILTIN, Settings, SettingsError, load
 from finexio_mcp.web import rules
 from finexio_mcp.web.authentication import Authentication
 from finexio_mcp.web.edge import MAX_BODY_BYTES, Edge
-from finexio_mcp.web.exchange import exchange_of
+from finexio_mcp.web.exchange import NAME_HEADER, exchange_of, name_of
 from finexio_mcp.web.leaving import Leaving
 from finexio_mcp.web.probes import Readiness, healthz
+from finexio_mcp.web.refusing import rpc_refusal
 from finexio_mcp.web.rules import MCP_PATH, MESSAGES_PATH, SSE_PATH
 from finexio_mcp.web.sse import EventStreams
 
@@ -44,13 +45,14 @@ UNCHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """For the SDK, since the edge checks Host and Origin of every request."""
 CORS_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name")
 BEARERS = ("token", "oauth")
+NO_STREAMS = rpc_refusal(410, "gone", "Several servers share the load here, and a stream needs one. Connect to /mcp.")
 
 
 def create_app(
     settings: Settings | None = None,
     *,
     base_url: str | None = None,
-    engine: Engine | None = None,
+    hub: Hub | None = None,
     transport: httpx2.AsyncBaseTransport | None = None,
 ) -> Starlette:
     """The server over HTTP, for any ASGI server that runs lifespans.
@@ -58,7 +60,7 @@ def create_app(
     Args:
         settings: What the operator decides; read from the environment if left out.
         base_url: How clients reach it, if the settings do not say.
-        engine: What calls run on, if it outlives the app; otherwise the app has one of its own.
+        hub: What calls run on, if it outlives the app; otherwise the app has one of its own.
         transport: Another way to Finexio, for tests.
 
     Raises:
@@ -67,7 +69,7 @@ def create_app(
     settings = settings or load()
     if problems := rules.refusals(settings):
         raise SettingsError(problems)
-    return _Assembly(settings, base_url or rules.base_url(settings), engine, transport).app()
+    return _Assembly(settings, base_url or rules.base_url(settings), hub, transport).app()
 
 
 class _Assembly:
@@ -77,14 +79,14 @@ class _Assembly:
         self,
         settings: Settings,
         base_url: str,
-        engine: Engine | None,
+        hub: Hub | None,
         transport: httpx2.AsyncBaseTransport | None,
     ) -> None:
-        self._settings, self._base_url, self._given, self._transport = settings, base_url, engine, transport
-        self._engine: Engine | None = None
+        self._settings, self._base_url, self._given, self._transport = settings, base_url, hub, transport
+        self._hub: Hub | None = None
         self._book = AccessBook(settings)
         self._verifier = Verifier(settings, self._book, base_url=base_url)
-        self._server = build_server(settings, lifespan=self._shared, caller_of=_caller_of)
+        self._server = build_server(settings, lifespan=self._shared, caller_of=_caller_of, name_of=_name_of)
         self._server.middleware.append(_ScopeNote(settings))
         # Answers are plain JSON in every revision: calls here tell nothing on their way, so a stream would only cost
         # time, and be cut when the server is told to stop.
@@ -98,7 +100,7 @@ class _Assembly:
 
     def app(self) -> Starlette:
         """The app itself."""
-        settings, streams = self._settings, EventStreams(self._server, UNCHECKED)
+        settings = self._settings
         edge = Middleware(
             Edge,
             names=rules.allowed_names(settings),
@@ -110,14 +112,13 @@ class _Assembly:
             allow_origins=settings.allowed_origins,
             allow_methods=("GET", "POST"),
             allow_headers=CORS_HEADERS,
-            expose_headers=("WWW-Authenticate",),
+            expose_headers=("WWW-Authenticate", NAME_HEADER),
         )
         routes: list[BaseRoute] = [
             Route("/healthz", healthz, methods=["GET"]),
-            Route("/readyz", Readiness(settings, self._book, lambda: self._engine).readyz, methods=["GET"]),
+            Route("/readyz", self._readiness().readyz, methods=["GET"]),
             *_both(MCP_PATH, self._guarded(Leaving(self._streamable.handle_request), MCP_PATH), methods=["POST"]),
-            *_both(SSE_PATH, self._guarded(streams.open, SSE_PATH), methods=["GET"]),
-            Mount(MESSAGES_PATH, self._guarded(streams.post, SSE_PATH)),
+            *self._streams(),
             *self._oauth(),
         ]
         app = Starlette(
@@ -128,6 +129,19 @@ class _Assembly:
         # It would redirect to what a client says is the host, with the scheme that a proxy does not use outside.
         app.router.redirect_slashes = False
         return app
+
+    def _readiness(self) -> Readiness:
+        return Readiness(self._settings, self._book, lambda: self._hub, lambda: self._running.accounts)
+
+    def _streams(self) -> list[BaseRoute]:
+        """Server-sent events. A stream lives in one process, and the next message would reach another replica."""
+        if not rules.streams(self._settings):
+            return [*_both(SSE_PATH, NO_STREAMS, methods=["GET"])]
+        streams = EventStreams(self._server, UNCHECKED)
+        return [
+            *_both(SSE_PATH, self._guarded(streams.open, SSE_PATH), methods=["GET"]),
+            Mount(MESSAGES_PATH, self._guarded(streams.post, SSE_PATH)),
+        ]
 
     def _guarded(self, app: ASGIApp, path: str) -> ASGIApp:
         return Authentication(
@@ -143,7 +157,7 @@ class _Assembly:
         issuer = self._settings.oauth_issuer
         if issuer is None:
             return []
-        resources = ("", MCP_PATH, SSE_PATH)
+        resources = ("", MCP_PATH, *([SSE_PATH] if rules.streams(self._settings) else []))
         routes: list[BaseRoute] = [
             Route(f"{METADATA_PATH}{path}", self._resource(path), methods=["GET"]) for path in resources
         ]
@@ -170,24 +184,30 @@ class _Assembly:
         return tell
 
     @contextlib.asynccontextmanager
-    async def _shared(self, _server: Server[Engine]) -> AsyncGenerator[Engine]:
+    async def _shared(self, _server: Server[Hub]) -> AsyncGenerator[Hub]:
         """Builds nothing: the SDK enters it for each stream of server-sent events."""
-        assert self._engine is not None, "requests come within the app's lifespan"  # noqa: S101
-        yield self._engine
+        yield self._running
+
+    @property
+    def _running(self) -> Hub:
+        assert self._hub is not None, "requests come within the app's lifespan"  # noqa: S101
+        return self._hub
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None]:
         async with contextlib.AsyncExitStack() as stack:
-            self._engine = self._given or await stack.enter_async_context(Engine(self._settings, self._transport))
+            self._hub = self._given or await stack.enter_async_context(
+                Hub(self._settings, self._transport, serving=True)
+            )
             stack.push_async_callback(self._book.aclose)
             stack.push_async_callback(self._verifier.aclose)
-            self._engine.warm_up_soon()
+            self._hub.warm_up_soon()
             await stack.enter_async_context(self._streamable.run())
             try:
                 yield
             finally:
                 with anyio.CancelScope(shield=True):
-                    await self._engine.drain()
+                    await self._hub.drain()
 
 
 def _both(path: str, app: ASGIApp, *, methods: list[str]) -> list[BaseRoute]:
@@ -195,8 +215,12 @@ def _both(path: str, app: ASGIApp, *, methods: list[str]) -> list[BaseRoute]:
     return [Route(each, app, methods=methods) for each in (path, f"{path}/")]
 
 
-def _caller_of(context: ServerRequestContext[Engine]) -> Caller:
+def _caller_of(context: ServerRequestContext[Hub]) -> Caller:
     return exchange_of(cast(Request, context.request).scope).caller
+
+
+def _name_of(context: ServerRequestContext[Hub]) -> str:
+    return name_of(cast(Request, context.request).scope)
 
 
 class _ScopeNote:

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from finexio_mcp.web.exchange import NAME_HEADER, name_request
 from finexio_mcp.web.refusing import MISMATCH, Refused, refusal_for
 from finexio_mcp.web.rules import is_local
 
@@ -59,13 +60,14 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
+        begun, request_id = False, name_request(scope)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
                 headers = MutableHeaders(scope=message)
+                headers[NAME_HEADER] = request_id
                 if "no-store" not in headers.get("cache-control", "no-store"):
                     # The SDK's streams may be kept by caches; they hold the same as its other answers.
                     headers["Cache-Control"] += ", no-store"

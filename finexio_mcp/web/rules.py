@@ -46,6 +46,11 @@ def allowed_names(settings: Settings) -> frozenset[str]:
     return frozenset(name for name in (*settings.allowed_hosts, public) if name and not is_local(name))
 
 
+def streams(settings: Settings) -> bool:
+    """Whether there are server-sent events, which need one process for all messages of a client."""
+    return settings.replicas == 1
+
+
 def anonymous(settings: Settings) -> Caller | None:
     """Who calls without a token; nobody may where tokens are required."""
     if settings.requires_token:
@@ -94,6 +99,22 @@ def refusals(settings: Settings) -> list[SettingProblem]:
     if (settings.oauth_client_id is None) is not (settings.oauth_client_secret is None):
         missing = "oauth_client_id" if settings.oauth_client_id is None else "oauth_client_secret"
         found.append(SettingProblem(NAMES[missing], "has to be set too, or neither of the two"))
+    if settings.replicas > 1 and not settings.shares_ledger:
+        found.append(
+            SettingProblem(
+                NAMES["replicas"],
+                "says that several servers share the load, and a file on one machine cannot tell them what the others "
+                f"have paid: set {NAMES['ledger_url']} to postgresql://...",
+            )
+        )
+    if settings.oauth_account_claim is not None and settings.oauth_issuer in {None, BUILTIN}:
+        found.append(
+            SettingProblem(
+                NAMES["oauth_account_claim"],
+                f"goes with a URL in {NAMES['oauth_issuer']}; tokens and invitations of ours name their account "
+                "themselves (--account)",
+            )
+        )
     if settings.oauth_client_id is not None and settings.oauth_issuer in {None, BUILTIN}:
         found.append(SettingProblem(NAMES["oauth_client_id"], f"goes with a URL in {NAMES['oauth_issuer']}"))
     return found

@@ -15,7 +15,7 @@ import uvicorn
 from anyio.abc import TaskStatus
 from sse_starlette.sse import AppStatus
 
-from finexio_mcp.engine import Engine
+from finexio_mcp.hub import Hub
 from finexio_mcp.settings import Settings
 from finexio_mcp.web import rules
 from finexio_mcp.web.app import create_app
@@ -59,8 +59,8 @@ async def serve(settings: Settings, sock: socket.socket, *, ready: Callable[[str
         ready: Told the address once requests are answered.
     """
     base_url, code = rules.base_url(settings, sock.getsockname()[1]), 0
-    async with Engine(settings) as engine:
-        app = create_app(settings, base_url=base_url, engine=engine)
+    async with Hub(settings, serving=True) as hub:
+        app = create_app(settings, base_url=base_url, hub=hub)
         kind = connections(make_room())
         config = uvicorn.Config(
             app,
@@ -80,7 +80,7 @@ async def serve(settings: Settings, sock: socket.socket, *, ready: Callable[[str
         server = _Server(config, kind, lambda: ready(base_url))
         async with anyio.create_task_group() as tasks:
             if sys.platform != "win32":
-                await tasks.start(_leave_on_signal, engine, server)
+                await tasks.start(_leave_on_signal, hub, server)
             try:
                 await server.serve(sockets=[sock])
             except NotStarted:
@@ -124,14 +124,14 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def _leave_on_signal(engine: Engine, server: _Server, *, task_status: TaskStatus[None]) -> None:
+async def _leave_on_signal(hub: Hub, server: _Server, *, task_status: TaskStatus[None]) -> None:
     """Answer new calls with a refusal until the writes on their way have ended, then close connections."""
 
     async def leave() -> None:
         logger.info("asked to stop; new calls are refused, writes on their way are waited for")
-        await engine.drain()
+        await hub.drain()
         with anyio.move_on_after(LAST_ANSWERS_SECONDS):
-            await engine.rest()
+            await hub.rest()
         server.leave()
 
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

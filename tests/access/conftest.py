@@ -11,6 +11,7 @@ import pytest
 
 from finexio_mcp.access.book import AccessBook
 from finexio_mcp.access.grants import Code, Terms
+from finexio_mcp.guards.ledger.place import Place
 from finexio_mcp.settings import Access, Settings, load
 from tests.guards.ledger.conftest import new_schema
 from tests.guards.ledger.conftest import postgresql as postgresql
@@ -43,9 +44,14 @@ class World:
             await book.aclose()
 
     @property
+    def place(self) -> Place:
+        """Where they are kept."""
+        return AccessBook(self.settings).place
+
+    @property
     def files(self) -> list[Path]:
         """All that lies where grants are kept, if that is a directory."""
-        file = AccessBook(self.settings).place.file
+        file = self.place.file
         return sorted(file.parent.iterdir()) if file is not None and file.parent.exists() else []
 
 

@@ -175,6 +175,9 @@ class FakeBook:
             raise self.error
         return self.known.get(text)
 
+    def knows_revoked(self, grant_id: str) -> bool:
+        return False
+
 
 @dataclass
 class World:

@@ -59,10 +59,24 @@ async def test_an_invitation_becomes_a_code_and_the_code_tokens(world: World) ->
             resource=agreed.resource,
             expires_at_ms=START_MS + 30 * DAY_MS,
         )
-        assert await issuer.find(pair.access_text) == pair.grant
+        assert await issuer.find(pair.access_text) == replace(pair.grant, expires_at_ms=START_MS + ACCESS_TOKEN_MS)
         refreshable = await issuer.refresh(pair.refresh_text)
         assert refreshable is not None
         assert (refreshable[0].id, refreshable[1]) == (grant.id, CLIENT)
+
+
+async def test_a_code_may_be_chosen_and_is_given_once(world: World) -> None:
+    """Ours: two replicas that are asked the same come to the same code, and the invitation is used up once."""
+    text = mint("code").text
+    async with world.book() as one, world.book() as other:
+        _, invitation = await one.invite("chatgpt", WRITE, valid_ms=HOUR_MS, grant_expires_at_ms=None)
+        with pytest.raises(ValueError, match="no text"):
+            await one.accept(invitation, asked(), text="guessed")
+        assert await one.accept(invitation, asked(), text=text) == text
+        assert await other.accept(invitation, asked(), text=text) is None
+
+        assert await other.code(text) is not None
+        assert await other.exchange_code(text, CLIENT) is not None
 
 
 async def test_a_client_that_asks_for_less_gets_less(world: World) -> None:
@@ -92,7 +106,8 @@ async def test_a_secret_is_only_good_for_what_it_was_made_for(world: World) -> N
         wrong = [await book.exchange_code(text, CLIENT) for text in (token, pair.access_text, pair.refresh_text)]
         wrong += [await book.exchange_refresh(text, CLIENT, "read") for text in (token, pair.access_text, code)]
         assert wrong == [None] * 6
-        assert [await book.find(text) for text in (token, pair.access_text)] == [grant, pair.grant]
+        let = replace(pair.grant, expires_at_ms=START_MS + ACCESS_TOKEN_MS)
+        assert [await book.find(text) for text in (token, pair.access_text)] == [grant, let]
 
 
 async def test_what_is_not_used_in_time_is_gone(world: World) -> None:
@@ -152,7 +167,8 @@ async def test_refresh_tokens_follow_one_another(world: World) -> None:
 
         second = await book.exchange_refresh(first.refresh_text, CLIENT, "read")
         assert second is not None
-        assert await book.find(second.access_text) == second.grant
+        found = await book.find(second.access_text)
+        assert found == replace(second.grant, expires_at_ms=world.ms + ACCESS_TOKEN_MS)
         assert second.grant.access == "read"
         third = await book.exchange_refresh(second.refresh_text, CLIENT, "pay")
         assert third is not None

@@ -60,14 +60,14 @@ def run(job: Job, tell: Tell) -> None:
 
 async def _live(job: Job, tell: Tell) -> None:
     from finexio_mcp.catalog import read
-    from finexio_mcp.engine import Engine
+    from finexio_mcp.hub import Hub
     from finexio_mcp.settings import load
 
     listed, answers = read(), Answers(job)
-    async with Engine(load(**job.settings)) as engine:
+    async with Hub(load(**job.settings)) as hub:
 
         async def ask(rows: Sequence[Row]) -> Any:
-            content = (await engine.run(listed[PAY], {"invoices": list(rows)})).content
+            content = (await hub.run(listed[PAY], {"invoices": list(rows)})).content
             answers.note(rows, content)
             return content
 

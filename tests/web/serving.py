@@ -221,6 +221,7 @@ def child(
         settings: By the names of variables.
     """
     environment = {"FINEXIO_ENVIRONMENT": "simulator", "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1", **settings}
+    chosen = simulator_settings(**environment)
     with subprocess.Popen(
         [*command, *options],
         env={**os.environ, **environment},
@@ -229,7 +230,7 @@ def child(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        server = Child(process, simulator_settings(**environment), ready)
+        server = Child(process, chosen, ready)
         try:
             yield server
         finally:

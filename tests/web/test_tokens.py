@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from finexio_mcp.access.book import AccessBook
-from finexio_mcp.access.place import home
+from finexio_mcp.guards.ledger.place import home
 from tests.calls import office
 from tests.web.serving import Site, elsewhere, served
 from tests.web.talking import MODERN, Reply, Stream, call, headers_for, message, request
