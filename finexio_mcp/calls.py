@@ -32,6 +32,8 @@ class Running:
     upstream: int = 0
     """Requests to Finexio, retries included."""
     retries: int = 0
+    op_id: str | None = None
+    """Of a write, once it stands in the ledger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class Ended:
     arguments: Mapping[str, Any] | None
     """As the caller gave them: unchecked, unmasked."""
     outcome: str
-    """`ok`, the status of a write, or the code of an error."""
+    """`ok`, the status of a write, the code of an error, or `caller_left`: nobody waited, so there was no answer."""
     failed: bool
     op_id: str | None
     ids: tuple[str, ...]

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 else:
     # In earlier releases of click 8 a type takes no argument.
     JsonType = click.ParamType
+
+logger = logging.getLogger("finexio_mcp.cli")
 
 ToolFormat = Literal["table", "mcp", "openai", "anthropic"]
 
@@ -75,8 +78,17 @@ def _require_accounts(settings: Settings) -> None:
 def _warn(settings: Settings) -> None:
     from finexio_mcp.guards.names import needless_unmasks
 
-    for name, problem in [*settings.warnings(), *needless_unmasks(settings), *unknown_names()]:
-        click.echo(f"warning: {name} {problem}", err=True)
+    _announce(settings, *[*settings.warnings(), *needless_unmasks(settings), *unknown_names()])
+
+
+def _announce(settings: Settings, *told: str | SettingProblem) -> None:
+    """Say what people who start a server should know, in the shape that its log has."""
+    for each in told:
+        text = each if isinstance(each, str) else f"{each.name} {each.problem}"
+        if settings.log_format == "json":
+            logger.log(logging.INFO if isinstance(each, str) else logging.WARNING, "%s", text)
+        else:
+            _say(text if isinstance(each, str) else f"warning: {text}")
 
 
 def _require_streams(*names: Literal["stdin", "stdout"]) -> None:
@@ -120,7 +132,8 @@ def _serve_stdio(*, simulator: bool) -> None:
     logs.configure(settings)
     if sys.stdin.isatty():
         click.echo("Serving MCP on stdin and stdout; an MCP client should start this. Ctrl-C ends it.", err=True)
-    _say_what_is_missing(settings)
+    if (missing := _missing(settings)) is not None:
+        _announce(settings, missing)
     try:
         anyio.run(stdio.serve, settings)
     except SettingsError as error:
@@ -186,10 +199,9 @@ def _serve_http(settings: Settings) -> int:
             [SettingProblem(f"{name} ({flags[name]})" if name in flags else name, text) for name, text in problems]
         )
     _require_accounts(settings)
-    _warn(settings)
-    for name, problem in rules.warnings(settings):
-        _say(f"warning: {name} {problem}")
     logs.configure(settings)
+    _warn(settings)
+    _announce(settings, *rules.warnings(settings))
     try:
         sock = serving.listen(settings)
     except OSError as error:
@@ -211,26 +223,40 @@ def _greet(settings: Settings, port: int, base_url: str) -> None:
     from finexio_mcp.web import rules
 
     older = f" and {base_url}{rules.SSE_PATH} (older clients)" if rules.streams(settings) else ""
-    _say(f"Serving MCP at {base_url}{rules.MCP_PATH} (Streamable HTTP){older}.")
+    told = [f"Serving MCP at {base_url}{rules.MCP_PATH} (Streamable HTTP){older}."]
     if settings.public_url is not None:
-        _say(f"It listens on {settings.http_host}, port {port}.")
+        told.append(f"It listens on {settings.http_host}, port {port}.")
     guest = rules.anonymous(settings)
     if guest is None:
         ways = "a token from `finexio-mcp tokens create`"
         if settings.oauth_issuer is not None:
             ways += f", or a sign-in at {base_url if settings.oauth_issuer == BUILTIN else settings.oauth_issuer}"
-        _say(f"Clients need {ways}. This server allows {settings.granted!r} at most.")
+        told.append(f"Clients need {ways}. This server allows {settings.granted!r} at most.")
     elif guest.access == "read" and settings.granted != "read":
         simulated = " --simulator" if settings.embedded else ""
         make = f"finexio-mcp tokens create --name NAME --access {settings.granted}{simulated}"
-        _say(f"Programs on this machine may read. A token for one that does more: {make}")
-    _say(f"Tokens are looked up in {describe(home(settings))}.")
-    _say_what_is_missing(settings)
+        told.append(f"Programs on this machine may read. A token for one that does more: {make}")
+    told.append(f"Tokens are looked up in {describe(home(settings))}.")
+    # Where nobody is answered without a token, nobody needs an account without one.
+    missing = _missing(settings) if guest is not None or settings.accounts_file is None else None
+    _announce(settings, *told, *([missing] if missing is not None else []))
 
 
-def _say_what_is_missing(settings: Settings) -> None:
-    if settings.accounts_file is None and settings.credentials() is None:
-        _say(f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same.")
+def _missing(settings: Settings) -> str | None:
+    """What calls without a token lack."""
+    if settings.accounts_file is None:
+        if settings.credentials() is not None:
+            return None
+        return f"No credentials yet: {settings.missing_credentials()}. Tools are listed all the same."
+    from finexio_mcp.accounts.accounts import Accounts
+
+    known = Accounts(settings).names()
+    if settings.account in known:
+        return None
+    return (
+        f"Calls without a token have no account: {NAMES['account']} is {settings.account!r}, and the accounts file has "
+        f"{', '.join(known)}."
+    )
 
 
 @cli.command()
@@ -601,7 +627,9 @@ def audit(context: click.Context) -> None:
     metavar="NAME:PASSWORD",
     help="An API user with books of its own, instead of --user; may be given several times.",
 )
-@click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep the books in this file.")
+@click.option(
+    "--state", type=click.Path(dir_okay=False, path_type=Path), help="Keep the books of the one user in this file."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same books.")
 @click.option(
     "--day-seconds",

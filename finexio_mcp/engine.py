@@ -152,14 +152,21 @@ class Engine:
 
     async def run(self, listed: Listed, arguments: dict[str, Any] | None, *, caller: Caller = OPERATOR) -> Envelope:
         """Run one call. What keeps it from running is answered too."""
+        answer = await self.take(listed, arguments, caller=caller)
+        return answer or refuse(listed, arguments, Unavailable(LEAVING), self._settings)
+
+    async def take(
+        self, listed: Listed, arguments: dict[str, Any] | None, *, caller: Caller = OPERATOR
+    ) -> Envelope | None:
+        """As `run`; `None` if it takes no more calls, and so did nothing about this one."""
         if self._draining:
-            return refuse(listed, arguments, Unavailable(LEAVING), self._settings)
+            return None
         writes = listed.access != "read"
         self._writes += writes
         self._calls += 1
         try:
             async with self._gate.turn(caller.key):
-                return await self._run(listed, arguments, caller)
+                return None if self._draining else await self._run(listed, arguments, caller)
         except Overloaded as error:
             return refuse(listed, arguments, error, self._settings)
         finally:
@@ -171,8 +178,6 @@ class Engine:
                 self._quiet.set()
 
     async def _run(self, listed: Listed, arguments: dict[str, Any] | None, caller: Caller) -> Envelope:
-        if self._draining:
-            return refuse(listed, arguments, Unavailable(LEAVING), self._settings)
         try:
             dispatcher = self._dispatcher or await self._build()
         except Exception as error:

@@ -43,6 +43,12 @@ NO_ACCOUNT = (
     "Whoever calls is known here, but this server has no Finexio account for them; nothing was sent. The operator "
     "would have to add the account, or to give another token."
 )
+NOT_NAMED = (
+    "FINEXIO_MCP_ACCOUNT names no account of this server, so nothing was sent. The operator would have to set it to "
+    "one that stands in the accounts file; `finexio-mcp doctor` shows them."
+)
+WITHOUT_TOKEN = frozenset({"operator", "anonymous"})
+"""Callers that no token gives an account."""
 LEFT = "caller_left"
 
 
@@ -144,7 +150,7 @@ class Hub:
             client: What the client calls itself.
             request_id: What the request is called by those who handed it on.
         """
-        if caller.origin in {"operator", "anonymous"}:
+        if caller.origin in WITHOUT_TOKEN:
             caller = replace(caller, account=self._settings.account)
         call = Running(
             request_id=request_id or new_request_id(), caller=caller, tool=listed.entry["name"], client=client
@@ -168,19 +174,26 @@ class Hub:
             return envelope
 
     async def _answer(self, listed: Listed, arguments: dict[str, Any] | None, caller: Caller) -> Envelope:
-        if self._draining:
-            return refuse(listed, arguments, Unavailable(LEAVING), self._settings)
+        while not self._draining:
+            try:
+                engine = await self._arrive(caller)
+            except FinexioError as error:
+                return refuse(listed, arguments, error, self._settings)
+            # Nothing is waited for in between: whoever has arrived is counted there.
+            answer = await engine.take(listed, arguments, caller=caller)
+            if answer is not None:
+                return answer
+            # The account was changed while this call waited for its turn; it has another engine now.
+        return refuse(listed, arguments, Unavailable(LEAVING), self._settings)
+
+    async def _arrive(self, caller: Caller) -> Engine:
         self._arriving += 1
         try:
-            engine = await self._engine_of(caller.account)
-        except FinexioError as error:
-            return refuse(listed, arguments, error, self._settings)
+            return await self._engine_of(caller)
         finally:
             self._arriving -= 1
             if self._draining and not self._arriving:
                 self._arrived.set()
-        # Nothing is waited for in between: whoever has arrived is counted there.
-        return await engine.run(listed, arguments, caller=caller)
 
     @property
     def draining(self) -> bool:
@@ -220,28 +233,34 @@ class Hub:
 
     # Accounts --------------------------------------------------------------------
 
-    async def _engine_of(self, name: str) -> Engine:
-        """The engine of an account as it is configured at this moment.
+    async def _engine_of(self, caller: Caller) -> Engine:
+        """The engine of the caller's account as it is configured at this moment.
 
         Raises:
             NotConfigured: There is no such account.
         """
+        engine = await self._engine(caller.account)
+        if engine is None:
+            raise NotConfigured(NOT_NAMED if caller.origin in WITHOUT_TOKEN else NO_ACCOUNT)
+        return engine
+
+    async def _engine(self, name: str) -> Engine | None:
         # Whoever looks at the file first finds out for all what has changed, and tells of it in nobody's name.
         account = Context().run(self._accounts.find, name)
         seat = self._seats.get(name)
         if seat is None or seat.account != account:
             async with self._lock:
                 seat = await self._seated(name, account)
-        return seat.engine
+        return seat.engine if seat is not None else None
 
-    async def _seated(self, name: str, account: Account | None) -> _Seat:
+    async def _seated(self, name: str, account: Account | None) -> _Seat | None:
         seat = self._seats.get(name)
         if seat is not None and seat.account == account:
             return seat
         if seat is not None:
             self._retire(seat)
         if account is None:
-            raise NotConfigured(NO_ACCOUNT)
+            return None
         engine = Engine(
             account.settings,
             self._transport,
@@ -297,9 +316,8 @@ class Hub:
         """See to accounts that nobody calls for: what is in doubt there is settled all the same."""
         names = self._accounts.names() if self._serving else (self._settings.account,)
         for name in {*names, *self._seats}:
-            # What fails here fails again at the first call, which can tell someone.
-            with contextlib.suppress(FinexioError):
-                await (await self._engine_of(name)).warm_up()
+            if (engine := await self._engine(name)) is not None:
+                await engine.warm_up()
 
 
 class _Shared:
@@ -311,6 +329,7 @@ class _Shared:
         self._trusting = trusting
         self._lock = threading.Lock()
         self._parts: Parts | None = None
+        self._stack = contextlib.ExitStack()
 
     def parts(self) -> Parts:
         """Blocks a little, the first time."""
@@ -321,8 +340,7 @@ class _Shared:
 
     def close(self) -> None:
         """Let go of connections."""
-        if self._parts is not None and self._parts.pools is not None:
-            self._parts.pools.close()
+        self._stack.close()
 
     def _make(self) -> Parts:
         from finexio_mcp.api.lanes import trusted
@@ -333,13 +351,14 @@ class _Shared:
         from finexio_mcp.guards.ledger.engines import Pools
 
         rate = self._shared_rate() if self._settings.replicas > 1 else None
-        return Parts(tls=tls, pools=Pools(), rate=rate, watch=self._watch)
+        pools = self._stack.enter_context(contextlib.closing(Pools()))
+        return Parts(tls=tls, pools=pools, rate=rate, watch=self._watch)
 
     def _shared_rate(self) -> Callable[[Settings, Clock], Rate]:
         from finexio_mcp.sharing.rate import SharedRate
         from finexio_mcp.sharing.turns import Turns
 
-        turns = Turns(self._settings)
+        turns = self._stack.enter_context(contextlib.closing(Turns(self._settings)))
         return lambda settings, clock: SharedRate(turns, settings, clock)
 
 
@@ -363,9 +382,9 @@ def _ended(
         access=listed.access,
         arguments=arguments,
         outcome=content["error"]["code"] if "error" in content else status,
-        failed=envelope is None or envelope.is_error,
+        failed=envelope is not None and envelope.is_error,
         # A repeated call is answered for the one that the ledger knows.
-        op_id=content.get("op_id"),
+        op_id=content.get("op_id", call.op_id),
         ids=ids_in(content),
         upstream=call.upstream,
         retries=call.retries,

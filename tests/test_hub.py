@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from finexio_mcp import calls
@@ -192,6 +193,52 @@ async def test_a_payment_on_its_way_ends_although_its_account_is_removed(town: T
     assert paid["status"] == "confirmed"
 
 
+async def test_a_call_that_waits_while_its_account_is_changed_goes_to_the_new_engine(town: Town) -> None:
+    """Ours: nothing was done about it yet, and nobody is shutting down."""
+    arrived, may_answer = anyio.Event(), anyio.Event()
+    plain = town.companies.transport()
+
+    class Slow(Upstream):
+        async def handle_async_request(self, request: Any) -> Any:
+            arrived.set()
+            await may_answer.wait()
+            return await plain.handle_async_request(request)
+
+    settings = simulator_settings(FINEXIO_MCP_ACCOUNTS_FILE=str(town.file), FINEXIO_MCP_CALLS_AT_ONCE=1)
+    told: list[dict[str, Any]] = []
+
+    async def look() -> None:
+        told.append(await ask(hub, "acme"))
+
+    async with Hub(settings, Slow(reply(500))) as hub, anyio.create_task_group() as tasks:
+        tasks.start_soon(look)
+        with anyio.fail_after(10):
+            await arrived.wait()
+            tasks.start_soon(look)
+            while not hub.engines["acme"].waiting:
+                await anyio.lowlevel.checkpoint()
+        town.write("acme", more="rate = 0.0")
+        tasks.start_soon(look)
+        with anyio.fail_after(10):
+            while len(town.companies.requests) or not hub.engines["acme"].running:
+                await anyio.lowlevel.checkpoint()
+        may_answer.set()
+
+    assert [content["result"][0]["id"] for content in told] == ["p-acme"] * 3
+
+
+async def test_who_shows_no_token_and_has_no_account_is_told_what_to_set(town: Town) -> None:
+    """Ours: there is no token to be changed, so the words are others than for one that names no account."""
+    async with Hub(town.settings, town.companies.transport()) as hub:
+        answers = [
+            (await hub.run(LISTED[LIST], {}, caller=caller)).content["error"]
+            for caller in (OPERATOR, Caller(key="anonymous", name="anonymous", origin="anonymous"))
+        ]
+
+    assert [answer["code"] for answer in answers] == ["not_configured"] * 2
+    assert all("FINEXIO_MCP_ACCOUNT" in answer["message"] for answer in answers)
+
+
 async def test_whoever_started_the_server_uses_the_account_that_the_settings_name(town: Town) -> None:
     """Ours: over stdio there are no tokens."""
     settings = simulator_settings(FINEXIO_MCP_ACCOUNTS_FILE=str(town.file), FINEXIO_MCP_ACCOUNT="zenith")
@@ -242,7 +289,7 @@ async def test_a_caller_that_leaves_is_told_of_too(monkeypatch: pytest.MonkeyPat
             await arrived.wait()
         tasks.cancel_scope.cancel()
 
-    assert [(call.tool, call.outcome, call.failed) for call in watching.calls] == [(GET_PAYMENT, "caller_left", True)]
+    assert [(call.tool, call.outcome, call.failed) for call in watching.calls] == [(GET_PAYMENT, "caller_left", False)]
 
 
 async def test_who_watches_cannot_spoil_a_call(

@@ -90,7 +90,7 @@ def _fault(simulator: "Simulator", body: dict[str, Any]) -> Answer:
         simulator.fault(_read_fault(body), times=times, method=method, path=path)
     except (TypeError, ValueError):
         known = ", ".join(field.name for field in fields(Fault))
-        raise Refusal(400, {"detail": f"A fault is made of: {known}."}) from None
+        raise Refusal(400, {"detail": f"A fault is made of: {known}; and method, path, times."}) from None
     return json_answer(_state(simulator), 201)
 
 

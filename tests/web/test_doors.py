@@ -384,3 +384,18 @@ def half(site: Site, key: str) -> Reply:
     with connect(site) as sock:
         sock.sendall(head("POST", "/mcp", headers))
         return read(sock)
+
+
+# What a request is called --------------------------------------------------------
+
+
+def test_each_request_has_a_name_that_its_caller_did_not_choose(caplog: pytest.LogCaptureFixture) -> None:
+    """Ours: under it the call stands in the log; one that callers choose could be that of somebody else's call."""
+    caplog.set_level("INFO")
+    with served(office()) as site:
+        host = ("Host", f"127.0.0.1:{site.address[1]}")
+        names = [knock(site, [host, ("X-Request-ID", "req_of_mine")]).headers["x-request-id"] for _ in range(2)]
+
+    logged = [getattr(record, "request_id", None) for record in caplog.records if record.name == "finexio_mcp.calls"]
+    assert logged == names
+    assert len(set(names) - {"req_of_mine"}) == 2

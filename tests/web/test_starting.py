@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 import subprocess
 import sys
@@ -219,3 +220,57 @@ def test_the_app_is_refused_to_another_server_too() -> None:
     """Ours: the same rules, wherever it runs."""
     with pytest.raises(SettingsError), served(office(), FINEXIO_MCP_HTTP_HOST="0.0.0.0"):
         pass
+
+
+# Several servers -----------------------------------------------------------------
+
+
+def test_servers_that_share_the_load_do_not_start_on_a_file() -> None:
+    """Ours: a file on one machine cannot tell the others what was paid."""
+    alone = rules.refusals(simulator_settings())
+    shared = rules.refusals(simulator_settings(FINEXIO_MCP_REPLICAS=2))
+    told = rules.refusals(
+        simulator_settings(
+            FINEXIO_MCP_REPLICAS=2,
+            FINEXIO_MCP_LEDGER_URL="postgresql://ledger.example.com/finexio",
+            FINEXIO_MCP_STATE_KEY="k" * 40,
+        )
+    )
+
+    assert ([problem.name for problem in shared], alone, told) == (["FINEXIO_MCP_REPLICAS"], [], [])
+
+
+def test_a_claim_that_names_accounts_goes_with_an_outside_issuer() -> None:
+    """Ours: tokens and invitations of ours name their account themselves."""
+    names = [
+        [problem.name for problem in rules.refusals(simulator_settings(FINEXIO_MCP_OAUTH_ACCOUNT_CLAIM="acct", **more))]
+        for more in ({}, KNOWN["own issuer"], KNOWN["outside issuer"])
+    ]
+
+    assert names == [["FINEXIO_MCP_OAUTH_ACCOUNT_CLAIM"], ["FINEXIO_MCP_OAUTH_ACCOUNT_CLAIM"], []]
+
+
+def test_streams_are_gone_where_several_servers_share_the_load() -> None:
+    """Ours: a stream lives in one process, and the next message would reach another."""
+    with served(
+        office(),
+        FINEXIO_MCP_REPLICAS=2,
+        FINEXIO_MCP_LEDGER_URL="postgresql://127.0.0.1:1/finexio",
+        FINEXIO_MCP_STATE_KEY="k" * 40,
+    ) as site:
+        answer = request(site, "GET", "/sse")
+
+    assert answer.status == 410
+    assert "/mcp" in answer.body.decode()
+
+
+def test_a_log_for_machines_is_one_from_its_first_line_on() -> None:
+    """Ours: what is said at the start is said in the same shape as the rest."""
+    with child(FINEXIO_MCP_LOG_FORMAT="json", FINEXIO_MCP_MAX_INVOICE_CENT="1") as server:
+        assert server.site.base_url
+        server.terminate()
+        _, said = server.end()
+
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert any(line["message"].startswith("Serving MCP at ") for line in lines)
+    assert [line["level"] for line in lines if "FINEXIO_MCP_MAX_INVOICE_CENT " in line["message"]] == ["warning"]
