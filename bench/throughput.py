@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -66,10 +66,13 @@ class Throughput:
         http: What controls it.
         rounds: How often each server has its turn.
         state: A directory of this run.
+        further: Settings of our server.
     """
 
-    def __init__(self, base_url: str, http: httpx2.AsyncClient, *, rounds: int, state: Path) -> None:
-        self._base_url, self._rounds, self._state = base_url, rounds, state
+    def __init__(
+        self, base_url: str, http: httpx2.AsyncClient, *, rounds: int, state: Path, further: Mapping[str, str]
+    ) -> None:
+        self._base_url, self._rounds, self._state, self._further = base_url, rounds, state, further
         self._upstream = Control(base_url, http)
         self.figures = {"http": self.speed, "crowd": self.crowd}
 
@@ -149,7 +152,7 @@ class Throughput:
     @contextlib.asynccontextmanager
     async def _servers(self) -> AsyncGenerator[list[WebServer]]:
         async with (
-            serving("ours", self._base_url, self._state) as ours,
+            serving("ours", self._base_url, self._state, further=self._further) as ours,
             serving("bare", self._base_url, self._state) as bare,
         ):
             yield [ours, bare]

@@ -11,7 +11,7 @@ import json
 import re
 import selectors
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,8 @@ class Post:
     wire: bytes
     expected: str = ""
     """Stands in a right answer."""
+    kind: str = ""
+    """What it is counted with."""
 
 
 class WebDriver:
@@ -41,9 +43,9 @@ class WebDriver:
     """
 
     def __init__(self, address: tuple[str, int], token: str | None) -> None:
-        self._address, self._token = address, token
+        self.address, self._token = address, token
         self._ids = itertools.count(1)
-        self._lines: list[_Line] = []
+        self._lines: list[Line] = []
 
     def close(self) -> None:
         """Close all connections."""
@@ -76,7 +78,7 @@ class WebDriver:
 
     def _post(self, era: Era, message: Any, headers: Mapping[str, str], number: int, expected: str) -> Post:
         body = json.dumps(message, separators=(",", ":")).encode()
-        host, port = self._address
+        host, port = self.address
         lines = {
             "Host": f"{host}:{port}",
             "Content-Type": "application/json",
@@ -96,50 +98,55 @@ class WebDriver:
     def widen(self, width: int) -> None:
         """Have as many connections."""
         while len(self._lines) < width:
-            self._lines.append(_Line(self._address))
+            self._lines.append(Line(self.address))
 
     def _exchange(self, posts: Sequence[Post], width: int) -> list[bytes]:
         self.widen(width)
         answers = [b""] * len(posts)
         waiting = iter(enumerate(posts))
+        places: dict[Line, int] = {}
         with selectors.DefaultSelector() as ready:
             for line in self._lines[:width]:
-                if line.send_next(waiting):
+                if (following := next(waiting, None)) is not None:
+                    places[line] = _sent(line, following)
                     ready.register(line.sock, selectors.EVENT_READ, line)
             while ready.get_map():
                 found = ready.select(ANSWER_SECONDS)
                 if not found:
                     raise Refused(f"a server gave no answer for {ANSWER_SECONDS:.0f} s")
                 for key, _ in found:
-                    line: _Line = key.data
+                    line: Line = key.data
                     if not line.receive():
                         continue
-                    answers[line.place] = bytes(line.received)
-                    if not line.send_next(waiting):
+                    answers[places[line]] = bytes(line.received)
+                    if (following := next(waiting, None)) is not None:
+                        places[line] = _sent(line, following)
+                    else:
                         ready.unregister(line.sock)
         return answers
 
 
-class _Line:
+def _sent(line: Line, following: tuple[int, Post]) -> int:
+    """Send the next request; gives the place of its answer."""
+    place, post = following
+    line.send(post)
+    return place
+
+
+class Line:
     """One connection, with at most one request on its way."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.sock = socket.create_connection(address, timeout=ANSWER_SECONDS)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = bytearray()
-        self.place = 0
         self._whole: int | None = None
 
-    def send_next(self, waiting: Iterator[tuple[int, Post]]) -> bool:
-        """Send the next request, if there is one left."""
-        following = next(waiting, None)
-        if following is None:
-            return False
-        self.place, post = following
+    def send(self, post: Post) -> None:
+        """Send a request; an answer that came before is forgotten."""
         self.received.clear()
         self._whole = None
         self.sock.sendall(post.wire)
-        return True
 
     def receive(self) -> bool:
         """Take what has come; whether that makes the answer whole."""

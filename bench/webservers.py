@@ -16,7 +16,7 @@ from bench.peers import Ask, Spent, Watch
 from bench.web import Post, WebDriver, read, status_of
 from finexio_mcp.access.book import AccessBook
 from finexio_mcp.access.grants import Terms
-from finexio_mcp.settings import load
+from finexio_mcp.settings import DEFAULT_ACCOUNT, load
 
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/mcp")
 START_SECONDS = 30.0
@@ -65,16 +65,20 @@ class WebServed:
 
 
 @contextlib.asynccontextmanager
-async def serving(name: str, base_url: str, state: Path) -> AsyncGenerator[WebServer]:
+async def serving(
+    name: str, base_url: str, state: Path, *, further: Mapping[str, str] | None = None
+) -> AsyncGenerator[WebServer]:
     """`ours` or `bare`, in a process of its own.
 
     Args:
         name: Which.
         base_url: The upstream.
         state: A directory of this run, for the ledger and what the servers say.
+        further: Settings of ours.
     """
     if name == "bare":
-        async with _process("bench.bare", {"FINEXIO_BASE_URL": base_url}, ("http",), state) as (pid, address):
+        given = {"FINEXIO_BASE_URL": base_url}
+        async with running("bench.bare", given, ("http",), state / "bare.log") as (pid, address):
             yield WebServer(name, pid, driver := WebDriver(address, None))
             driver.close()
         return
@@ -87,26 +91,28 @@ async def serving(name: str, base_url: str, state: Path) -> AsyncGenerator[WebSe
         "FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1",
         "FINEXIO_MCP_HTTP_PORT": "0",
         "FINEXIO_MCP_REQUIRE_TOKEN": "1",
+        **(further or {}),
     }
-    token = await _token(settings)
-    async with _process("finexio_mcp", settings, ("serve", "--http"), state) as (pid, address):
-        await _must_refuse(address)
+    token = await new_token(settings)
+    async with running("finexio_mcp", settings, ("serve", "--http"), state / "ours.log") as (pid, address):
+        await must_refuse(address)
         yield WebServer(name, pid, driver := WebDriver(address, token))
         driver.close()
 
 
-async def _token(settings: Mapping[str, str]) -> str:
+async def new_token(settings: Mapping[str, str], *, account: str = DEFAULT_ACCOUNT) -> str:
     """As `finexio-mcp tokens create` makes one, in the ledger's database."""
     book = AccessBook(load(**settings))
     try:
         # Each figure starts its own servers on the same database, where a name is given once.
-        _, text = await book.create(f"bench {token_hex(4)}", Terms(access="pay"), expires_at_ms=None)
+        terms = Terms(access="pay", account=account)
+        _, text = await book.create(f"bench {token_hex(4)}", terms, expires_at_ms=None)
     finally:
         await book.aclose()
     return text
 
 
-async def _must_refuse(address: tuple[str, int]) -> None:
+async def must_refuse(address: tuple[str, int]) -> None:
     """A server that lets anybody in would be measured without what is to be measured."""
     for token in (None, "fmcp_" + "a" * 12 + "_" + "A" * 43):
         driver = WebDriver(address, token)
@@ -119,10 +125,10 @@ async def _must_refuse(address: tuple[str, int]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _process(
-    module: str, environment: Mapping[str, str], arguments: Sequence[str], state: Path
+async def running(
+    module: str, environment: Mapping[str, str], arguments: Sequence[str], log: Path
 ) -> AsyncGenerator[tuple[int, tuple[str, int]]]:
-    log = state / f"{module}.log"
+    """A server in a process of its own, and where it listens; what it logs goes to a file."""
     with log.open("wb") as file:
         async with child(module, environment, *arguments, log=file.fileno()) as process:
             try:
