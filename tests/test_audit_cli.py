@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -140,7 +142,7 @@ def test_people_get_a_table(files: Office, monkeypatch: pytest.MonkeyPatch) -> N
         (["--since", "2027-01-16T08:00:00Z", "--until", "2027-01-16T08:00:01+00:00"], ["req_2"]),
         (["--since", "2027-01-16T09:00:00+01:00", "--until", "2027-01-16"], ["req_2"]),
         (["--limit", "1"], ["req_3"]),
-        (["--account", "nobody"], []),
+        (["--outcome", "nothing"], []),
     ],
 )
 def test_what_is_asked_for_is_shown(files: Office, options: list[str], found: list[str]) -> None:
@@ -151,6 +153,83 @@ def test_what_is_asked_for_is_shown(files: Office, options: list[str], found: li
     assert [line.split("\t")[9] for line in result.stdout.splitlines()] == found
     assert ("There are more" in result.stderr) == (options[0] == "--limit")
     assert ("No call that was recorded fits" in result.stderr) == (not found)
+
+
+def test_a_caller_may_be_named_by_what_the_list_of_tokens_shows(files: Office) -> None:
+    """Ours: names are given again, ids are not, and a leaked token is looked for by its id."""
+    made = call(request_id="req_1", name="month end")
+    by_hand = replace(made, caller=replace(made.caller, key="token:4hvfrpuppuwa"))
+    signed_in = replace(by_hand, request_id="req_2", caller=replace(made.caller, key="oauth:4hvfrpuppuwb"))
+    anyio.run(World(load(**files)).record, by_hand, signed_in)
+
+    for caller, found in (
+        ("4hvfrpuppuwa", ["req_1"]),
+        ("token:4hvfrpuppuwa", ["req_1"]),
+        ("4hvfrpuppuwb", ["req_2"]),
+        ("oauth:4hvfrpuppuwb", ["req_2"]),
+        ("month end", ["req_1", "req_2"]),
+        ("uppuwa", []),
+    ):
+        lines = run(files, "list", "--caller", caller).stdout.splitlines()
+        assert sorted(line.split("\t")[9] for line in lines) == found
+
+
+@pytest.mark.parametrize("command", [["list"], ["export", "out"]])
+def test_a_tool_that_there_never_was_is_refused(
+    files: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """Ours: nothing found under a name that was mistyped would be taken for no such call. Former tools are known."""
+    monkeypatch.chdir(tmp_path)
+    anyio.run(World(load(**files)).record, call("a_former_tool", request_id="req_1"))
+    result = run(files, *command, "--tool", "list_all_finexio_payment")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "did you mean list_all_finexio_payments?" in result.stderr
+    assert not (tmp_path / "out").exists()
+    assert run(files, "list", "--tool", "list_all_finexio_buyers").exit_code == 0
+    assert "req_1" in run(files, "list", "--tool", "a_former_tool").stdout
+
+
+def test_an_account_that_was_never_called_for_is_said_to_be_so(office: Office, tmp_path: Path) -> None:
+    """Ours: it is no sign that somebody changed anything."""
+    filled(office)
+    said = "No call for the account 'acmee' was ever recorded. Accounts with calls: acme, default."
+
+    listed = run(office, "list", "--account", "acmee")
+    assert (listed.exit_code, listed.stdout, listed.stderr.strip()) == (0, "", said)
+    exported = run(office, "export", str(tmp_path / "out"), "--account", "acmee")
+    assert (exported.exit_code, exported.stderr.strip()) == (1, f"Nothing was exported: {said}")
+    assert not (tmp_path / "out").exists()
+    verified = run(office, "verify", "--account", "acmee")
+    assert (verified.exit_code, verified.stdout.strip(), verified.stderr) == (1, said, "")
+
+
+def test_verify_shows_where_each_chain_begins_and_what_was_removed(office: Office) -> None:
+    """Ours: to be compared with what somebody noted, since an entry that tells of a removal may be made up."""
+    world = filled(office)
+    with contextlib.closing(world.store()) as store:
+        assert store.retain(7, at_ms=START_MS + 8 * DAY_MS) is not None
+    lines = run(office, "verify", "--account", "default").stdout.splitlines()
+
+    assert lines[2:] == [
+        "  entry 2 is the first, of 2027-01-17T08:00:00Z",
+        "  entry 3 of 2027-01-23T08:00:00Z: 1 older than 7 days removed, 1 to 1, "
+        "of 2027-01-15T08:00:00Z to 2027-01-15T08:00:00Z",
+    ]
+    [chain] = json.loads(run(office, "verify", "--json", "--account", "default").stdout)["chains"]
+    assert chain["first_at"] == "2027-01-17T08:00:00Z"
+    [removal] = chain["removals"]
+    assert removal.pop("hash") == world.heads()["default"].hash
+    assert removal == {
+        "entry": 3,
+        "at": "2027-01-23T08:00:00Z",
+        "days": 7,
+        "removed": 1,
+        "first": 1,
+        "last": 1,
+        "from": "2027-01-15T08:00:00Z",
+        "to": "2027-01-15T08:00:00Z",
+    }
 
 
 def test_times_may_be_said_as_how_long_ago(files: Office) -> None:

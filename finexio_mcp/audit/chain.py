@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Self
 
 from finexio_mcp.guards.ledger.chain import digest, link
-from finexio_mcp.shapes import is_object
 
+DAY_MS: Final = 86_400_000
 MAX_PROBLEMS: Final = 20
 """Of one chain; the rest is counted."""
 
@@ -47,6 +48,49 @@ class Head:
         return self.seq - self.first_seq + 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """What an entry of the kind `retention` tells: which entries went, and how long they were to be kept."""
+
+    seq: int
+    at_ms: int
+    hash: str
+    removed: int
+    first_seq: int
+    last_seq: int
+    days: int
+    start_ms: int
+    """When the oldest of them came, and when the youngest."""
+    end_ms: int
+    follows: str
+    """The hash of the last of them, which the first one that is kept follows."""
+
+    @classmethod
+    def of(cls, row: Row) -> Self | None:
+        """What an entry tells, if it does so as this server does."""
+        try:
+            facts: Any = json.loads(row["arguments"])
+            told = cls(
+                **{name: row[name] for name in ("seq", "at_ms", "hash")},
+                **{name: facts[name] for name in ("removed", "first_seq", "last_seq", "days", "follows")},
+                start_ms=_ms(facts["from"]),
+                end_ms=_ms(facts["to"]),
+            )
+            possible = 0 < told.removed <= told.last_seq - told.first_seq + 1 and told.last_seq < told.seq
+            return told if possible and told.days > 0 else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it took what was not too old."""
+        return self.end_ms >= self.at_ms - self.days * DAY_MS
+
+
+def _ms(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
 @dataclass
 class Walk:
     """A chain as it is read, row by row in its order; `problems` says what is wrong with it.
@@ -62,15 +106,19 @@ class Walk:
     entries: int = 0
     seq: int = 0
     hash: str = ""
-    _removed: Mapping[str, Any] | None = None
+    first_ms: int | None = None
+    """When the first entry that is there came."""
+    removals: list[Removal] = field(default_factory=list[Removal])
+    _removed: Removal | None = None
     _unsaid: int = 0
 
     def __post_init__(self) -> None:
         self.begin(self.head)
 
     def begin(self, head: Head) -> None:
-        """Go on where the chain now begins, since older entries were removed meanwhile."""
-        self.head, self.seq, self.hash = head, head.first_seq - 1, head.before_first
+        """Go on where the chain now begins, since all that was read so far was removed meanwhile."""
+        self.head, self.seq, self.hash, self.first_ms = head, head.first_seq - 1, head.before_first, None
+        self.entries, self.removals, self._removed = 0, [], None
 
     def read(self, row: Row) -> None:
         """Look at the next row there is."""
@@ -85,7 +133,8 @@ class Walk:
         elif link(self.hash, row) != row["hash"]:
             self._note(f"entry {seq}: it or the one before was changed or moved")
         if row["kind"] == "retention":
-            self._removed = _facts(row)
+            self._read_removal(row)
+        self.first_ms = row["at_ms"] if self.first_ms is None else self.first_ms
         self.seq, self.hash, self.entries = seq, row["hash"], self.entries + 1
 
     def end(self, head: Head) -> None:
@@ -99,13 +148,25 @@ class Walk:
         if self._unsaid:
             self.problems.append(f"and {self._unsaid} more")
 
+    def _read_removal(self, row: Row) -> None:
+        before, self._removed = self._removed, Removal.of(row)
+        told = self._removed
+        if told is None:
+            self._note(f"entry {row['seq']}: it tells of a removal, but not as this server does")
+            return
+        if told.is_early:
+            self._note(f"entry {told.seq}: it removed what was younger than the {told.days} days that it tells of")
+        if before is not None and told.first_seq != before.last_seq + 1:
+            self._note(f"entry {told.seq}: its removal does not begin where the one before ended")
+        self.removals.append(told)
+
     def _check_beginning(self, head: Head) -> None:
         if head.first_seq == 1:
             if head.before_first != self.genesis:
                 self._note("head: the chain is not the one of this account in this database")
             return
-        removed = self._removed or {}
-        if (removed.get("last_seq"), removed.get("follows")) != (head.first_seq - 1, head.before_first):
+        told = self._removed
+        if told is None or (told.last_seq, told.follows) != (head.first_seq - 1, head.before_first):
             self._note(f"entry 1 to {head.first_seq - 1}: missing, and no entry tells of their removal")
 
     def _note(self, problem: str) -> None:
@@ -113,11 +174,3 @@ class Walk:
             self.problems.append(problem)
         else:
             self._unsaid += 1
-
-
-def _facts(row: Row) -> Mapping[str, Any] | None:
-    try:
-        facts: Any = json.loads(row["arguments"])
-    except ValueError:
-        return None
-    return facts if is_object(facts) else None

@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 
 from finexio_mcp import __version__
 from finexio_mcp.audit.chain import MAX_PROBLEMS, Head, Walk, genesis
-from finexio_mcp.audit.reading import Filter, Reader, Verified
+from finexio_mcp.audit.reading import Filter, Reader, Verified, no_chain
 from finexio_mcp.audit.schema import COLUMNS
 from finexio_mcp.guards.ledger.rows import moment
 from finexio_mcp.printing import defused
@@ -36,7 +36,9 @@ ABOUT: Final = (
     "database_id, scope, account}; otherwise the newest entry of the kind `retention` names it as `follows`. Or: "
     "finexio-mcp audit verify --export DIR.",
     "Compare the hash of each chain with those that were noted elsewhere, in logs and in earlier exports: a chain that "
-    "was cut at its end, or written anew from its beginning, can only be seen so.",
+    "was cut at its end, or written anew from its beginning, or that lost its beginning together with a made-up entry "
+    "of the kind `retention`, can only be seen so: the entry with the number that was noted has the hash that was "
+    "noted, and is there unless it is older than the days that entries are kept.",
 )
 
 
@@ -55,6 +57,8 @@ def export(reader: Reader, directory: Path, chosen: Filter, *, now_ms: int, prog
     aside = _aside(directory)
     try:
         heads = reader.heads(chosen.account)
+        if not heads and chosen.account is not None:
+            raise NotExported(no_chain(reader, chosen.account))
         with ExitStack() as files:
             lines = files.enter_context(_new(aside / JSONL))
             table = csv.writer(files.enter_context(_new(aside / CSV)))
@@ -176,7 +180,7 @@ def verify(directory: Path) -> tuple[list[str], list[Verified]]:
     for head in heads:
         walk = walks[f"{head.scope} {head.account}"]
         walk.end(head)
-        found.append(Verified(head, walk.entries, tuple(walk.problems)))
+        found.append(Verified.of(head, walk))
     return problems, found
 
 

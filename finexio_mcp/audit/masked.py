@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Final
 
 from finexio_mcp import catalog
+from finexio_mcp.audit.floods import is_flood
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.masking import Mask
 from finexio_mcp.guards.names import Kind, kind_of
@@ -36,8 +37,12 @@ MOST_CENTS: Final = 10**10
 MOST: Final = 10**6
 """Of numbers that are no amounts; larger ones may be numbers of accounts."""
 
-MORE, UNKNOWN = "(more)", "(unknown)"
-"""Names that no argument has: how many rows of a list are left out, and how many arguments the tool does not have."""
+MOST_PASSWORDS: Final = 20
+"""Each is looked for in every text that is kept."""
+
+MORE, UNKNOWN, FLOOD = "(more)", "(unknown)", "(too much to look at)"
+"""Names that no argument has: how many rows of a list are left out, how many arguments the tool does not have, and
+that of texts only the kind is told."""
 TOO_LONG: Final = "(too long to be kept)"
 SHAPES: Final[Mapping[type, str]] = {
     str: "(a text)",
@@ -86,21 +91,34 @@ class Masked:
         if not arguments:
             return "{}"
         declared: Shape = _schemas().get(tool, {}).get("properties", {})
+        learnt = self._learn(declared, arguments)
+        found, flood = learnt or Secrets(), learnt is None
         more: dict[str, int] = {}
         shaped: dict[str, Any] = {}
         for name, value in arguments.items():
             if name in declared and not _absent(value):
                 kept = _first_rows(value, MAX_CHARS) if is_array(value) else value
                 more |= {name: len(value) - len(kept)} if is_array(value) and len(kept) < len(value) else {}
-                shaped[name] = _shaped(declared[name], name, kept)
-        # From all that was given: a number is a secret wherever it recurs, in rows that are left out too.
-        found = self._mask.learn(dict(arguments))
+                shaped[name] = _shaped(declared[name], name, kept, wary=flood)
         shown: dict[str, Any] = _strict(self._mask.apply(shaped, found), found, "")
         # Of a password it is told that there was one.
         shown |= {name: HIDDEN for name in shaped if kind_of(name) is Kind.PASSWORD}
         if unknown := len(arguments.keys() - declared.keys()):
             shown[UNKNOWN] = unknown
+        if flood:
+            shown[FLOOD] = True
         return self.without_secrets(_fitted(shown, more))
+
+    def _learn(self, declared: Shape, arguments: Mapping[str, Any]) -> Secrets | None:
+        """What is secret in all that was given, since it may recur anywhere, rows that are left out included.
+
+        Returns:
+            `None` if nobody can find out while other calls wait.
+        """
+        if is_flood(declared, arguments):
+            return None
+        found = self._mask.learn(dict(arguments))
+        return found if len(found.passwords) <= MOST_PASSWORDS else None
 
     def without_secrets(self, text: str) -> str:
         """The text without what this server signs in with."""
@@ -119,10 +137,17 @@ def _absent(value: Any) -> bool:
 # What the tool declares ------------------------------------------------------------
 
 
-def _shaped(schema: Shape, name: str, value: Any) -> Any:
-    """The value as far as it is what the tool takes; of anything else only its type."""
+def _shaped(schema: Shape, name: str, value: Any, *, wary: bool) -> Any:
+    """The value as far as it is what the tool takes; of anything else only its type.
+
+    Args:
+        schema: What the tool takes there.
+        name: The argument's.
+        value: As the caller gave it.
+        wary: It is not known what is secret in this call, so no text is taken but one of the tool's own words.
+    """
     match schema.get("type"):
-        case "string" if isinstance(value, str) and _is_word(schema, value):
+        case "string" if isinstance(value, str) and (not wary or "enum" in schema) and _is_word(schema, value):
             return CURSOR if name in OPAQUE else value
         case "integer" if type(value) is int and _is_within(schema, name, value):
             return value
@@ -131,11 +156,11 @@ def _shaped(schema: Shape, name: str, value: Any) -> Any:
         case "boolean" if isinstance(value, bool):
             return value
         case "array" if is_array(rows := _paired(schema, value)):
-            return [_shaped(schema["items"], name, row) for row in _first_rows(rows, MAX_CHARS)]
+            return [_shaped(schema["items"], name, row, wary=wary) for row in _first_rows(rows, MAX_CHARS)]
         case "object" if is_object(value):
             inner: Shape = schema.get("properties", {})
             known = {key: item for key, item in value.items() if key in inner and not _absent(item)}
-            shaped: dict[str, Any] = {key: _shaped(inner[key], key, item) for key, item in known.items()}
+            shaped: dict[str, Any] = {key: _shaped(inner[key], key, item, wary=wary) for key, item in known.items()}
             strange = len(value.keys() - inner.keys())
             return {**shaped, UNKNOWN: strange} if strange else shaped
         case _:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, and_, func, or_, select
 
 from finexio_mcp.audit import chain, schema
-from finexio_mcp.audit.chain import Head, Walk
+from finexio_mcp.audit.chain import Head, Removal, Walk
 from finexio_mcp.audit.database import open_reader
 from finexio_mcp.audit.schema import ENTRIES, HEADS
 from finexio_mcp.guards.ledger.place import Place, describe
@@ -28,7 +28,7 @@ class Filter:
 
     account: str | None = None
     caller: str | None = None
-    """A name or a key."""
+    """A name, a key, or the id of a token or a sign-in."""
     tool: str | None = None
     outcome: str | None = None
     since_ms: int | None = None
@@ -40,7 +40,8 @@ class Filter:
         if self.account is not None:
             yield _E.account == self.account
         if self.caller is not None:
-            yield or_(_E.caller_name == self.caller, _E.caller_key == self.caller)
+            keys = (self.caller, *(f"{kind}:{self.caller}" for kind in ("token", "oauth")))
+            yield or_(_E.caller_name == self.caller, _E.caller_key.in_(keys))
         if self.tool is not None:
             yield _E.tool == self.tool
         if self.outcome is not None:
@@ -62,6 +63,14 @@ class Verified:
     head: Head
     entries: int
     problems: tuple[str, ...]
+    first_ms: int | None = None
+    """When the first entry that is there came."""
+    removals: tuple[Removal, ...] = ()
+
+    @classmethod
+    def of(cls, head: Head, walk: Walk) -> Self:
+        """What a walk to its end found."""
+        return cls(head, walk.entries, tuple(walk.problems), walk.first_ms, tuple(walk.removals))
 
 
 class Moved(Exception):
@@ -111,6 +120,12 @@ class Reader:
             query = query.where(_H.account == account)
         with self._engine.begin() as connection:
             return [Head(**row) for row in connection.execute(query).mappings()]
+
+    def knows_tool(self, name: str) -> bool:
+        """Whether a call of it was recorded, perhaps by an earlier version that had it."""
+        query = select(_E.seq).where(_E.scope == self.scope, _E.tool == name).limit(1)
+        with self._engine.begin() as connection:
+            return connection.execute(query).first() is not None
 
     def entries(self, head: Head, chosen: Filter | None = None) -> Iterator[RowMapping]:
         """The entries of a chain up to a head, in its order.
@@ -176,13 +191,19 @@ class Reader:
                 walk.read(row)
             if walk.seq >= max(last, now.seq) or not rows:
                 walk.end(now)
-                return Verified(now, walk.entries, tuple(walk.problems))
+                return Verified.of(now, walk)
 
     def _head(self, scope: str, account: str) -> Head | None:
         with self._engine.begin() as connection:
             query = select(HEADS).where(_H.scope == scope, _H.account == account)
             found = connection.execute(query).mappings().one_or_none()
         return Head(**found) if found is not None else None
+
+
+def no_chain(reader: Reader, account: str) -> str:
+    """What is said of an account that was never called for."""
+    there = ", ".join(head.account for head in reader.heads()) or "none"
+    return f"No call for the account {account!r} was ever recorded. Accounts with calls: {there}."
 
 
 @contextmanager

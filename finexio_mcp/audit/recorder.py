@@ -18,6 +18,7 @@ from finexio_mcp.logs import log_fault
 from finexio_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    from finexio_mcp.audit.chain import Removal
     from finexio_mcp.audit.store import Store
 
 GROUP: Final = 200
@@ -27,7 +28,6 @@ GROUP_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 """After the first failure, the second, and so on; the last one holds."""
 RETENTION_SECONDS: Final = 24 * 60 * 60.0
-DAY_MS: Final = 86_400_000
 NEVER: Final = math.inf
 
 logger = logging.getLogger("finexio_mcp.audit")
@@ -262,17 +262,33 @@ class Recorder:
 
     def _retain(self) -> None:
         """Remove what is too old: a portion, so that entries do not wait for all of it."""
-        more = False
+        removed = None
         if self._settings.audit_days and self._store is not None:
-            now_ms = self._now()
             try:
-                more = self._store.retain(now_ms - self._settings.audit_days * DAY_MS, at_ms=now_ms)
+                removed = self._store.retain(self._settings.audit_days, at_ms=self._now())
             except Exception as error:
                 logger.warning("what is too old stays in the audit until tomorrow: %s", type(error).__name__)
-        if not more:
+        if removed is not None:
+            _tell_removal(*removed)
+        else:
             self._retain_at = time.monotonic() + RETENTION_SECONDS
 
     def _let_go(self) -> None:
         store, self._store = self._store, None
         if store is not None:
             store.close()
+
+
+def _tell_removal(account: str, told: Removal) -> None:
+    """What an auditor compares with: whoever made up such an entry did not have it logged."""
+    logger.info(
+        "audit of account %s: entry %d, head %s, tells that %d entries, %d to %d, were older than %d days and removed",
+        account,
+        told.seq,
+        told.hash,
+        told.removed,
+        told.first_seq,
+        told.last_seq,
+        told.days,
+        extra={"account": account, "head": told.hash},
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Final
 
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from finexio_mcp.audit import chain, schema
-from finexio_mcp.audit.chain import Head
+from finexio_mcp.audit.chain import DAY_MS, Head, Removal
 from finexio_mcp.audit.entries import Entry, of_server
 from finexio_mcp.audit.schema import ENTRIES, HEADS
 from finexio_mcp.guards.ledger.rows import moment
@@ -22,7 +24,9 @@ _H: Final = HEADS.c
 _CHAIN: Final = (_E.scope == bindparam("scope"), _E.account == bindparam("account"))
 _HEAD: Final = select(HEADS).where(_H.scope == bindparam("scope"), _H.account == bindparam("account"))
 _LAST: Final = select(func.max(_E.seq)).where(*_CHAIN)
-_THERE: Final = select(_E.request_id).where(
+_SAID: Final = tuple(_E[field.name] for field in fields(Entry))
+"""All that an entry says; the rest is its place."""
+_THERE: Final = select(*_SAID).where(
     *_CHAIN, _E.seq > bindparam("after"), _E.request_id.in_(bindparam("ids", expanding=True))
 )
 _OLDEST: Final = select(_E.seq, _E.at_ms, _E.hash).where(*_CHAIN, _E.seq >= bindparam("first")).order_by(_E.seq)
@@ -74,18 +78,20 @@ class Store:
                 self._add(connection, head, own)
         self._ended.clear()
 
-    def retain(self, before_ms: int, *, at_ms: int) -> bool:
-        """Remove what came before a moment, from the beginning of each chain: a portion of one of them.
+    def retain(self, days: int, *, at_ms: int) -> tuple[str, Removal] | None:
+        """Remove what is older than so many days, from the beginning of each chain: a portion of one of them.
 
         Returns:
-            Whether there may be more.
+            Of which account, and what its chain tells of it; `None` if nothing is too old any more.
         """
         for head in self.heads():
-            if self._is_old(head, before_ms):
+            if self._is_old(head, at_ms - days * DAY_MS):
                 with self._engine.begin() as connection:
-                    self._remove(connection, self._locked(connection, head.account), before_ms, at_ms)
-                return True
-        return False
+                    told = self._remove(connection, self._locked(connection, head.account), days, at_ms)
+                # Otherwise somebody else was faster.
+                if told is not None:
+                    return head.account, told
+        return None
 
     # Parts ---------------------------------------------------------------------
 
@@ -101,7 +107,7 @@ class Store:
         return Head(**found)
 
     def _not_there(self, connection: Connection, account: str, entries: Sequence[Entry]) -> list[Entry]:
-        """Those that an attempt whose answer was lost did not add."""
+        """Those that an attempt whose answer was lost did not add: by all that they say, not by a name alone."""
         if account not in self._ended:
             return list(entries)
         asked = {
@@ -110,8 +116,14 @@ class Store:
             "after": self._ended[account],
             "ids": [entry.request_id for entry in entries],
         }
-        there: Collection[str] = set(connection.execute(_THERE, asked).scalars())
-        return [entry for entry in entries if entry.request_id not in there]
+        there = Counter(Entry(**row) for row in connection.execute(_THERE, asked).mappings())
+        missing: list[Entry] = []
+        for entry in entries:
+            if there[entry] > 0:
+                there[entry] -= 1
+            else:
+                missing.append(entry)
+        return missing
 
     def _add(self, connection: Connection, head: Head, entries: Sequence[Entry]) -> str:
         """Add to a chain whose head is locked, and say where it ends now."""
@@ -144,14 +156,13 @@ class Store:
             oldest = connection.execute(_OLDEST.limit(1), key).one_or_none()
         return oldest is not None and oldest.at_ms < before_ms
 
-    def _remove(self, connection: Connection, head: Head, before_ms: int, at_ms: int) -> None:
+    def _remove(self, connection: Connection, head: Head, days: int, at_ms: int) -> Removal | None:
         key = {"scope": self._scope, "account": head.account, "first": head.first_seq}
         old = connection.execute(_OLDEST.limit(PORTION), key).all()
-        keep = next((index for index, row in enumerate(old) if row.at_ms >= before_ms), len(old))
+        keep = next((index for index, row in enumerate(old) if row.at_ms >= at_ms - days * DAY_MS), len(old))
         old = old[:keep]
         if not old:
-            # Somebody else was faster.
-            return
+            return None
         times = [row.at_ms for row in old]
         facts = {
             "removed": len(old),
@@ -159,6 +170,7 @@ class Store:
             "last_seq": old[-1].seq,
             "from": moment(min(times)),
             "to": moment(max(times)),
+            "days": days,
             "follows": old[-1].hash,
         }
         told = of_server(head.account, "retention", "removed", facts, at_ms=at_ms, failed=False)
@@ -169,6 +181,7 @@ class Store:
         self._move(connection, head, {"seq": seq, "hash": row["hash"], **begins})
         own = (_E.scope == self._scope, _E.account == head.account)
         connection.execute(delete(ENTRIES).where(*own, _E.seq <= old[-1].seq))
+        return Removal.of(row)
 
 
 def _known(database_id: str | None) -> str:

@@ -62,10 +62,10 @@ class Waiting:
             self._make_room()
 
     def take(self, count: int, *, at_ms: int) -> list[Item]:
-        """The oldest ones; what tells of lost ones comes first."""
+        """The oldest ones; what tells of lost ones comes first, and takes no place of what was tried before."""
         gaps, self._gaps = self._gaps, {}
         taken = [Item(gap.entry(account, at_ms=at_ms), gap=gap) for account, gap in sorted(gaps.items())]
-        while self._items and len(taken) < count:
+        while self._items and len(taken) < count + len(gaps):
             taken.append(self._items.popleft())
             self._chars -= taken[-1].entry.chars
         return taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 import sys
@@ -76,7 +77,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead
 
 _OPTIONS = (
     account_option,
-    click.option("--caller", metavar="NAME|KEY", help="Only calls of this token or sign-in."),
+    click.option(
+        "--caller",
+        metavar="NAME|KEY|ID",
+        help="Only calls of this token or sign-in: its name, its key such as token:4hvfrpuppuwa, or the id alone.",
+    ),
     click.option("--tool", metavar="NAME", help="Only calls of this tool."),
     click.option("--outcome", metavar="WORD", help="Only calls that ended so: ok, a status, or the code of an error."),
     click.option("--since", type=Moment(), metavar="WHEN", help="Only calls from then on: 7d, 24h, or 2026-11-01."),
@@ -104,6 +109,17 @@ def chosen(
     from finexio_mcp.audit.reading import Filter
 
     return Filter(account=account, caller=caller, tool=tool, outcome=outcome, since_ms=since, until_ms=until)
+
+
+def require_tool(reader: Reader, name: str | None) -> None:
+    """Refuse the name of a tool that there neither is nor was, before nothing is found under it."""
+    from finexio_mcp import catalog
+
+    known = catalog.read()
+    if name is None or name in known or reader.knows_tool(name):
+        return
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    raise click.UsageError(f"there is no tool {name!r}{f'; did you mean {near[0]}?' if near else ''}")
 
 
 def place_of(settings: Settings) -> Place:

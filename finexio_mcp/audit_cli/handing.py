@@ -16,6 +16,7 @@ from finexio_mcp.audit_cli.desk import (
     filter_options,
     nothing_there,
     place_of,
+    require_tool,
     simulator_option,
 )
 
@@ -44,6 +45,7 @@ def export(get_settings: GetSettings, directory: Path, **options: Any) -> None:
     place, wanted = place_of(get_settings()), chosen(**options)
 
     def ask(reader: Reader) -> int:
+        require_tool(reader, wanted.tool)
         return exporting.export(reader, directory, wanted, now_ms=time.time_ns() // 1_000_000)
 
     try:

@@ -17,6 +17,7 @@ from finexio_mcp.audit_cli.desk import (
     json_option,
     nothing_there,
     place_of,
+    require_tool,
     simulator_option,
 )
 from finexio_mcp.guards.cleaning import clean
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 USUAL_LIMIT = 100
 MAX_CELL_CHARS = 8_000
 MAX_SHOWN_CHARS = 300
+NOTHING_FITS = "No call that was recorded fits."
 MORE = "These are the newest {limit}. There are more: --limit shows them, --since and the others narrow them down."
 
 Row = Mapping[Any, Any]
@@ -51,13 +53,17 @@ def list_entries(get_settings: GetSettings, limit: int, as_json: bool, **options
     \b
     Example: finexio-mcp audit list --since 7d --tool finexio_invoices_bulk_create
     """
+    from finexio_mcp.audit.reading import no_chain
+
     place, wanted = place_of(get_settings()), chosen(**options)
 
     def ask(reader: Reader) -> None:
+        require_tool(reader, wanted.tool)
         shown = _Limited(reader.newest(wanted, limit + 1), limit)
         _print(shown, as_json=as_json)
         if not shown.count:
-            click.echo("No call that was recorded fits.", err=True)
+            never = wanted.account is not None and not reader.heads(wanted.account)
+            click.echo(no_chain(reader, wanted.account or "") if never else NOTHING_FITS, err=True)
         if shown.more:
             click.echo(MORE.format(limit=limit), err=True)
 

@@ -7,13 +7,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy.exc import DatabaseError
 
 from finexio_mcp.audit import store as stores
-from finexio_mcp.audit.chain import genesis
+from finexio_mcp.audit.chain import Head, Removal, chained, genesis
+from finexio_mcp.audit.entries import of_server
 from finexio_mcp.guards.ledger.chain import digest
 from tests.audit.conftest import DAY_MS, PATIENCE_SECONDS, START_MS, World, call, payment
 
@@ -333,11 +336,19 @@ def test_processes_that_append_at_once_make_one_chain(shared: World) -> None:
 # Retention -------------------------------------------------------------------------
 
 
-def remove(world: World, before_ms: int, *, on_day: int = 20) -> int:
+DAYS = 7
+
+
+def retain(store: stores.Store, before_ms: int) -> tuple[str, Removal] | None:
+    """A portion of what is older than the days, on the day when that is what came before a moment."""
+    return store.retain(DAYS, at_ms=before_ms + DAYS * DAY_MS)
+
+
+def remove(world: World, before_ms: int) -> int:
     """All that is too old; how many portions it took."""
     with contextlib.closing(world.store()) as store:
         portions = 0
-        while store.retain(before_ms, at_ms=START_MS + on_day * DAY_MS):
+        while retain(store, before_ms):
             portions += 1
         return portions
 
@@ -347,7 +358,7 @@ async def test_what_is_too_old_goes_in_portions(shared: World, monkeypatch: pyte
     await filled(shared)
     monkeypatch.setattr(stores, "PORTION", 4)
     with contextlib.closing(shared.store()) as store:
-        while store.retain(START_MS + 9, at_ms=START_MS + 20 * DAY_MS):
+        while retain(store, START_MS + 9):
             assert shared.problems() == {"acme": (), "beta": ()}
 
     rows = shared.rows("acme")
@@ -367,7 +378,7 @@ async def test_all_of_a_chain_may_be_too_old(shared: World) -> None:
     ]
     assert remove(shared, START_MS + DAY_MS) == 0
     await shared.record(call(account="acme", at_ms=START_MS + 30 * DAY_MS))
-    assert remove(shared, START_MS + 25 * DAY_MS, on_day=32) == 2
+    assert remove(shared, START_MS + 25 * DAY_MS) == 2
     assert [(row["seq"], row["kind"]) for row in shared.rows("acme")] == [(12, "call"), (13, "retention")]
     assert shared.problems() == {"acme": (), "beta": ()}
 
@@ -412,9 +423,112 @@ async def test_a_chain_can_be_verified_while_its_beginning_goes(shared: World, m
         seen.append(1)
         if len(seen) == 2:
             with contextlib.closing(real()) as store:
-                store.retain(START_MS + 8, at_ms=START_MS + DAY_MS)
+                retain(store, START_MS + 8)
         read(walk, row)
 
     monkeypatch.setattr(Walk, "read", removing)
     assert shared.problems() == {"acme": (), "beta": ()}
     assert shared.rows("acme")[0]["seq"] == 9
+
+
+def forged(world: World, **told: object) -> None:
+    """What somebody does who removes the beginning and makes up the entry that tells of it."""
+    head, rows = world.heads()["default"], world.rows()
+    facts: dict[str, object] = {
+        "removed": 7,
+        "first_seq": 1,
+        "last_seq": 7,
+        "from": "2025-01-01T00:00:00Z",
+        "to": "2025-01-02T00:00:00Z",
+        "days": 400,
+        "follows": rows[6]["hash"],
+    }
+    kept = {name: value for name, value in {**facts, **told}.items() if value is not None}
+    entry = of_server("default", "retention", "removed", kept, at_ms=START_MS, failed=False)
+    row = next(chained([{"scope": world.place.scope, **entry.values()}], seq=head.seq, previous=head.hash))
+    values = ", ".join("NULL" if value is None else f"'{value}'" for value in row.values()).replace(":", "\\:")
+    begins = f"first_seq = {rows[7]['seq']}, before_first = '{rows[6]['hash']}'"
+    world.tamper(
+        f"INSERT INTO audit_entries ({', '.join(row)}) VALUES ({values})",
+        f"DELETE FROM audit_entries WHERE seq <= {rows[6]['seq']}",
+        f"UPDATE audit_heads SET seq = {row['seq']}, hash = '{row['hash']}', {begins}",
+    )
+
+
+FORGED: Mapping[str, tuple[dict[str, object], str]] = {
+    "too young": ({"to": "2027-01-14T00:00:00Z"}, "it removed what was younger than the 400 days that it tells of"),
+    "without days": ({"days": None}, "it tells of a removal, but not as this server does"),
+    "of no days": ({"days": 0}, "it tells of a removal, but not as this server does"),
+    "without times": ({"to": "long ago"}, "it tells of a removal, but not as this server does"),
+    "of more than there were": ({"removed": 8}, "it tells of a removal, but not as this server does"),
+    "of what is to come": ({"last_seq": 11}, "it tells of a removal, but not as this server does"),
+}
+
+
+@pytest.mark.parametrize(("told", "problem"), FORGED.values(), ids=FORGED)
+async def test_a_removal_that_contradicts_itself_is_noticed(
+    shared: World, told: dict[str, object], problem: str
+) -> None:
+    """Ours: an entry that tells of one has to tell why it was due."""
+    await shared.record(*(call() for _ in range(10)))
+    forged(shared, **told)
+
+    assert shared.problems()["default"][0] == f"entry 11: {problem}"
+
+
+async def test_a_removal_that_does_not_follow_the_one_before_is_noticed(shared: World) -> None:
+    """Ours: each begins where the chain began then."""
+    await shared.record(*(call(at_ms=START_MS + number) for number in range(12)))
+    assert remove(shared, START_MS + 2) == 1
+    forged(shared, first_seq=2, last_seq=9)
+
+    assert shared.problems()["default"] == ("entry 14: its removal does not begin where the one before ended",)
+
+
+async def test_a_removal_that_is_made_up_well_is_shown_with_all_others(shared: World) -> None:
+    """Known gap: hashes have no key, so only who noted the number of an entry sees that it is gone too soon."""
+    await shared.record(*(call() for _ in range(10)))
+    forged(shared)
+
+    [found] = shared.verified()
+    assert found.problems == ()
+    assert found.first_ms == START_MS
+    assert [(told.seq, told.first_seq, told.last_seq, told.days) for told in found.removals] == [(11, 1, 7, 400)]
+
+
+async def test_processes_that_remove_at_once_remove_once(shared: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: replicas begin together, and all of them find the same entries too old."""
+    await filled(shared)
+    found = threading.Barrier(PROCESSES)
+    real = stores.Store._is_old  # pyright: ignore[reportPrivateUsage]
+    waited: set[int] = set()
+
+    def together(store: stores.Store, head: Head, before_ms: int) -> bool:
+        old = real(store, head, before_ms)
+        if threading.get_ident() not in waited:
+            waited.add(threading.get_ident())
+            found.wait(PATIENCE_SECONDS)
+        return old
+
+    monkeypatch.setattr(stores.Store, "_is_old", together)
+    told: list[tuple[str, Removal]] = []
+
+    def begin(store: stores.Store) -> None:
+        while (removed := retain(store, START_MS + 6)) is not None:
+            told.append(removed)
+
+    with contextlib.ExitStack() as stack:
+        own = [stack.enter_context(contextlib.closing(shared.store())) for _ in range(PROCESSES)]
+        pool = stack.enter_context(ThreadPoolExecutor(PROCESSES))
+        for done in [pool.submit(begin, store) for store in own]:
+            done.result(PATIENCE_SECONDS)
+
+    assert sorted((account, removal.first_seq, removal.last_seq) for account, removal in told) == [
+        *(("acme", 1, 6), ("beta", 1, 6))
+    ]
+    for account in ("acme", "beta"):
+        assert [(row["seq"], row["kind"]) for row in shared.rows(account)] == [
+            *((seq, "call") for seq in range(7, 11)),
+            (11, "retention"),
+        ]
+    assert shared.problems() == {"acme": (), "beta": ()}

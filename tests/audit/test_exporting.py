@@ -95,7 +95,7 @@ async def test_what_retention_left_can_be_checked(shared: World, tmp_path: Path)
     """Ours: the manifest says where the chain begins, and an entry says why."""
     await filled(shared)
     store = shared.store()
-    assert store.retain(START_MS + 3 * DAY_MS, at_ms=START_MS + 10 * DAY_MS)
+    assert store.retain(7, at_ms=START_MS + 10 * DAY_MS)
     store.close()
     make(shared, tmp_path / "out", account="acme")
 
@@ -207,7 +207,7 @@ async def test_what_is_removed_meanwhile_ends_an_export(
 
     def removing(value: str | int | None) -> str:
         if value == 2:
-            store.retain(START_MS + 3 * DAY_MS, at_ms=START_MS + 10 * DAY_MS)
+            store.retain(7, at_ms=START_MS + 10 * DAY_MS)
         return real(value)
 
     monkeypatch.setattr(exporting, "_cell", removing)

@@ -21,6 +21,7 @@ from finexio_mcp.audit.exporting import CSV, JSONL, MANIFEST, export
 from finexio_mcp.audit.masked import MAX_CHARS, Masked
 from finexio_mcp.audit.reading import Filter
 from finexio_mcp.calls import Ended
+from finexio_mcp.guards.masking import Mask
 from tests.audit.conftest import START_MS, World, call, file_settings
 
 ACCOUNT, ROUTING, TAX_ID, SSN = "948173650284", "991234561", "41-7730925", "731-06-4829"
@@ -203,7 +204,11 @@ def test_what_is_nested_too_deeply_is_no_trouble() -> None:
     for _ in range(900):
         deep = [deep]
 
-    assert kept(SUPPLIER, {"name": deep, "x": deep}) == {"name": "(a list)", "(unknown)": 1}
+    assert kept(SUPPLIER, {"name": deep, "x": deep}) == {
+        "name": "(a list)",
+        "(unknown)": 1,
+        "(too much to look at)": True,
+    }
 
 
 def test_a_call_whose_arguments_cannot_be_masked_is_kept_without_them(
@@ -219,6 +224,62 @@ def test_a_call_whose_arguments_cannot_be_masked_is_kept_without_them(
 
     assert json.loads(in_file.rows()[0]["arguments"]) == {"(not readable)": True}
     assert ACCOUNT not in caplog.text
+
+
+# Floods ----------------------------------------------------------------------------
+
+FLOODS: dict[str, dict[str, Any]] = {
+    "names": {f"k{number}": number for number in range(60_000)},
+    "values that the tool does not have": {"x": list(range(101))},
+    "long texts": {"city": "b" * 10**6},
+    "names inside": {"invoices": [{"invoice_number": "HP-1", **{f"k{number}": 1 for number in range(200)}}]},
+    "names of its own": {"metadata": {f"k{number}": "1" for number in range(1_001)}},
+    "pairs": {"invoices": [{"metadata": [{"name": f"k{number}", "value": "1"}]} for number in range(1_001)]},
+    "rows": {"invoices": [{"invoice_number": f"HP-{number}"} for number in range(30_001)]},
+    "passwords": {"password": [f"Passw0rd-{number}" for number in range(21)]},
+    "JSON": {"invoices": [{"note": json.dumps({f"k{number}": 1 for number in range(2_000)})}]},
+}
+
+
+@pytest.mark.parametrize("arguments", FLOODS.values(), ids=FLOODS)
+def test_a_flood_is_not_looked_through(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours: all other calls wait meanwhile. What cannot hold a secret is kept, and it says so."""
+    asked: list[int] = []
+    real = Mask.learn
+
+    def counted(mask: Mask, *values: Any) -> Any:
+        asked.append(len(values[0]))
+        return real(mask, *values)
+
+    monkeypatch.setattr(Mask, "learn", counted)
+    rows = [{"invoice_number": ACCOUNT, "amount_cents": 1200, "currency": "USD", "note": HOOK_PASSWORD}]
+    shown = kept(PAY, {"invoices": rows, **arguments})
+
+    assert shown["(too much to look at)"] is True
+    assert secrets_in(shown) == []
+    assert asked == ([2] if "password" in arguments else [])
+    if "invoices" not in arguments:
+        assert shown["invoices"] == [
+            {"invoice_number": "(a text)", "amount_cents": 1200, "currency": "USD", "note": "(a text)"}
+        ]
+
+
+def test_the_largest_batch_is_no_flood() -> None:
+    """Ours: of a payment that was made, the audit keeps what it says."""
+    rows = [
+        {
+            "invoice_number": f"HP-{number}",
+            "amount_cents": number + 1,
+            "account_number": f"{10**9 + number}",
+            "note": f'{{"cost centre": {number}}}',
+            "metadata": [{"name": f"field {place}", "value": "x" * 20} for place in range(10)],
+        }
+        for number in range(500)
+    ]
+    shown = kept(PAY, {"invoices": rows})
+
+    assert shown["invoices"][0]["invoice_number"] == "HP-0"
+    assert "(too much to look at)" not in shown
 
 
 # Everywhere ------------------------------------------------------------------------
@@ -290,6 +351,10 @@ def test_no_secret_is_kept_whatever_the_arguments(made: tuple[str, dict[str, Any
 
     assert secrets_in(text) == []
     assert len(text) <= MAX_CHARS
+
+    flood = Masked(lambda: OURS).arguments(tool, {**arguments, "flood": [None] * 101})
+    assert "(too much to look at)" in flood
+    assert secrets_in(flood) == []
 
 
 def test_no_secret_reaches_the_database_an_export_or_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,11 +22,14 @@ from sqlalchemy.pool import NullPool
 
 from finexio_mcp.audit import log as logs
 from finexio_mcp.audit import recorder
+from finexio_mcp.audit.database import open_writer
+from finexio_mcp.audit.entries import of_call
+from finexio_mcp.audit.masked import Masked
 from finexio_mcp.audit.store import Store
 from finexio_mcp.audit.waiting import Waiting
 from finexio_mcp.guards.ledger.existing import consult
 from finexio_mcp.settings import load
-from tests.audit.conftest import DAY_MS, PATIENCE_SECONDS, START_MS, World, call, payment
+from tests.audit.conftest import DAY_MS, LIST, PATIENCE_SECONDS, PAY, START_MS, World, call, payment
 from tests.guards.ledger.conftest import new_schema
 
 
@@ -319,6 +322,7 @@ async def test_what_was_called_while_the_database_was_away_is_recorded_when_it_i
     world = World(load(FINEXIO_MCP_LEDGER_URL=switch.url, FINEXIO_MCP_STATE_KEY="k" * 32))
     async with world.log() as log:
         await log.ended(payment(request_id="req_0"))
+        await settled(log)
         caplog.clear()
         switch.cut()
         with anyio.fail_after(PATIENCE_SECONDS):
@@ -494,6 +498,31 @@ async def test_an_entry_whose_commit_was_not_confirmed_is_not_recorded_twice(
     assert set(shared.problems().values()) == {()}
 
 
+async def test_a_call_that_has_the_name_of_another_is_no_repetition_of_it(shared: World) -> None:
+    """Ours: after an answer that was lost, what is there is told by all that it says; nothing vanishes for its name."""
+    ended: dict[str, int] = {}
+    store = Store(open_writer(shared.place, shared.settings), scope=shared.place.scope, ended=ended)
+    masked = Masked()
+    read, pay, later = (
+        of_call(made, masked)
+        for made in (
+            call(request_id="req_same"),
+            payment(request_id="req_same"),
+            call(request_id="req_same", at_ms=START_MS + 1),
+        )
+    )
+    with contextlib.closing(store):
+        store.append([read])
+        # As an attempt leaves it whose answer never came.
+        ended["default"] = 0
+        store.append([read, pay, later, read])
+
+    assert [(row["tool"], row["at_ms"] - START_MS) for row in shared.rows()] == [
+        *((LIST, 0), (PAY, 0), (LIST, 1), (LIST, 0)),
+    ]
+    assert shared.problems() == {"default": ()}
+
+
 async def test_what_the_log_says_holds_no_argument(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Ours: and the head of each chain, to compare with later."""
     caplog.set_level(logging.DEBUG)
@@ -558,12 +587,16 @@ def test_who_is_killed_leaves_all_that_was_answered(shared: World, tmp_path: Pat
 # Retention -------------------------------------------------------------------------
 
 
-async def test_what_is_too_old_goes_and_the_chain_says_so(shared: World) -> None:
-    """Ours: at the first use after a start, with an entry of how much, from when, and what the rest follows."""
+async def test_what_is_too_old_goes_and_the_chain_says_so(shared: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Ours: at the first use after a start, with an entry of how much, from when, and what the rest follows.
+
+    The log has that entry's number and hash too, to compare with: somebody might make one up.
+    """
     old = [call(at_ms=START_MS + 1000 * number) for number in range(5)]
     await shared.record(*old, call(at_ms=START_MS + 9 * DAY_MS))
     fifth = shared.rows()[4]["hash"]
     shared.ms = START_MS + 10 * DAY_MS
+    caplog.set_level(logging.INFO)
     async with shared.log(audit_days=7) as log:
         await log.ended(payment(at_ms=shared.ms))
         with anyio.fail_after(PATIENCE_SECONDS):
@@ -578,11 +611,14 @@ async def test_what_is_too_old_goes_and_the_chain_says_so(shared: World) -> None
         "last_seq": 5,
         "from": "2027-01-15T08:00:00Z",
         "to": "2027-01-15T08:00:04Z",
+        "days": 7,
         "follows": fifth,
     }
     assert shared.problems() == {"default": ()}
     head = shared.heads()["default"]
     assert (head.first_seq, head.before_first) == (6, fifth)
+    told = f"entry 8, head {rows[-1]['hash']}, tells that 5 entries, 1 to 5, were older than 7 days and removed"
+    assert f"audit of account default: {told}" in caplog.text
 
 
 async def test_nothing_goes_where_all_is_to_be_kept(in_file: World) -> None:

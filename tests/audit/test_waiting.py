@@ -69,6 +69,21 @@ def test_one_entry_tells_of_all_that_is_lost_while_nothing_can_be_written() -> N
     assert sum(gap.count for gap in gaps) == waiting.lost
 
 
+def test_what_tells_of_lost_ones_does_not_part_what_was_tried_together() -> None:
+    """Ours: it may have been written already, and whether it was is asked for all of it at once."""
+    waiting = Waiting(6)
+    for number in range(4):
+        waiting.add(Item(entry(number, "pay")))
+    tried = waiting.take(4, at_ms=START_MS)
+    for number in range(4, 11):
+        waiting.add(Item(entry(number)))
+    waiting.put_back(tried, tried=True)
+
+    taken = waiting.take(4, at_ms=START_MS)
+    assert taken[0].gap is not None
+    assert numbers(taken) == [0, 1, 2, 3]
+
+
 @given(
     steps=st.lists(
         st.one_of(
