@@ -101,7 +101,10 @@ def _require_streams(*names: Literal["stdin", "stdout"]) -> None:
         sys.exit(2)
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="finexio-mcp")
 @click.option("--simulator", is_flag=True, help="Use the built-in simulator instead of Finexio.")
 @click.pass_context
@@ -182,7 +185,12 @@ def serve(everywhere: bool, http: bool, simulator: bool, **options: Any) -> None
         raise click.UsageError("these options go with --http")
     simulator = simulator or everywhere
     if http:
-        sys.exit(_serve_http(_settings(simulator=simulator, **given)))
+        code = _serve_http(_settings(simulator=simulator, **given))
+        # What had to be kept is kept by now. A thread that still asks a database which does not answer must not hold
+        # the process until somebody kills it.
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+        os._exit(code)
     _serve_stdio(simulator=simulator)
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from finexio_mcp.envelope import Envelope
     from finexio_mcp.errors import FinexioError
     from finexio_mcp.guards.ledger.engines import Pools
+    from finexio_mcp.guards.ledger.seen import Sightings
     from finexio_mcp.guards.ledger.states import State
 
 LAST_ANSWER_SECONDS = 0.1
@@ -53,6 +54,8 @@ class Parts:
     tls: ssl.SSLContext | None = None
     pools: Pools | None = None
     """Connections to the ledger's database."""
+    sightings: Sightings | None = None
+    """How far the ledger had come, for engines that are made later."""
     rate: Callable[[Settings, Clock], Rate] | None = None
     """Makes the limit on requests to Finexio."""
     watch: Callable[[Asked], None] | None = None
@@ -198,7 +201,7 @@ class Engine:
                 parts = await anyio.to_thread.run_sync(self._parts)
                 # Under a clock of a test, leases go by that too.
                 now = None if clock is None else lambda: int(clock.wall() * 1000)
-                book = Book(settings, account=settings.account, pools=parts.pools, now=now)
+                book = Book(settings, account=settings.account, pools=parts.pools, sightings=parts.sightings, now=now)
                 if settings.embedded and self._transport is None:
                     from finexio_mcp import embedded
 

@@ -189,7 +189,7 @@ class Conflict(FinexioError):
 
 
 class LedgerUnavailable(FinexioError):
-    """Nothing can be recorded, so nothing is sent until an operator acts; reads go on."""
+    """Nothing can be recorded, so nothing is sent; reads go on. It may pass by itself, or an operator has to act."""
 
     code = "ledger_unavailable"
     status = "ledger_unavailable"

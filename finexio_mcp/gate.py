@@ -40,13 +40,13 @@ class Gate:
 
     @property
     def running(self) -> int:
-        """Calls that have their turn."""
-        return sum(self._at_once - lane.turns.value for lane in self._lanes.values())
+        """Calls that have their turn; may be asked from any thread, as `waiting` may."""
+        return sum(self._at_once - lane.turns.value for lane in self._lanes.copy().values())
 
     @property
     def waiting(self) -> int:
         """Calls that wait for one."""
-        return sum(lane.inside for lane in self._lanes.values()) - self.running
+        return max(0, sum(lane.inside for lane in self._lanes.copy().values()) - self.running)
 
     @contextlib.asynccontextmanager
     async def turn(self, key: str) -> AsyncGenerator[None]:

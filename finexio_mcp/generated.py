@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from finexio_mcp import catalog
 from finexio_mcp.clients import CLIENTS, PROGRAM, SANDBOX, TRY_OUT, ClientConfig
-from finexio_mcp.errors import FinexioError
+from finexio_mcp.errors import FinexioError, LedgerUnavailable
 from finexio_mcp.settings import NAMES, TOOLSETS, Settings
 from finexio_mcp.tools import TOOLS
 from finexio_mcp.tools.buyers import DRAWDOWN_ACCOUNT
@@ -25,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 SCHEMAS = ROOT / "tool_schemas"
 README = ROOT / "README.md"
 SUPPLIERS = ROOT / "docs" / "suppliers.md"
+IT_DEPENDS = frozenset({LedgerUnavailable})
+"""Errors of which only the answer knows whether they are worth repeating."""
 BLOCK = re.compile(r"(<!-- (?P<name>[a-z-]+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -137,7 +139,7 @@ def _errors() -> str:
             f"`{kind.code}`",
             (kind.__doc__ or "").splitlines()[0],
             "yes" if kind.may_have_happened else "no",
-            "yes" if kind.retryable else "no",
+            "see `retryable`" if kind in IT_DEPENDS else "yes" if kind.retryable else "no",
         )
         for kind in _kinds(FinexioError)
     )

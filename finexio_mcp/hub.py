@@ -344,15 +344,16 @@ class _Shared:
 
     def _make(self) -> Parts:
         from finexio_mcp.api.lanes import trusted
+        from finexio_mcp.guards.ledger.seen import Sightings
 
-        tls = trusted() if self._trusting else None
+        tls, sightings = trusted() if self._trusting else None, Sightings()
         if not self._settings.shares_ledger:
-            return Parts(tls=tls, watch=self._watch)
+            return Parts(tls=tls, sightings=sightings, watch=self._watch)
         from finexio_mcp.guards.ledger.engines import Pools
 
         rate = self._shared_rate() if self._settings.replicas > 1 else None
         pools = self._stack.enter_context(contextlib.closing(Pools()))
-        return Parts(tls=tls, pools=pools, rate=rate, watch=self._watch)
+        return Parts(tls=tls, pools=pools, sightings=sightings, rate=rate, watch=self._watch)
 
     def _shared_rate(self) -> Callable[[Settings, Clock], Rate]:
         from finexio_mcp.sharing.rate import SharedRate

@@ -17,14 +17,13 @@ from finexio_mcp.errors import FinexioError
 from finexio_mcp.logs import CallLog, log_fault
 from finexio_mcp.settings import Settings
 from finexio_mcp.telemetry import tracing
-from finexio_mcp.telemetry.metering import start
-from finexio_mcp.telemetry.sources import Sources, Unsettled
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from finexio_mcp.audit.log import AuditLog
     from finexio_mcp.guards.ledger.states import State
+    from finexio_mcp.telemetry.sources import Sources, Unsettled
 
 logger = logging.getLogger("finexio_mcp.observers")
 
@@ -55,7 +54,7 @@ class Subject(Protocol):
 
 
 class Observers:
-    """The log always; the audit, metrics and spans where the settings ask for them.
+    """The log always; the audit, spans and, where several callers are served, metrics if the settings ask for them.
 
     Args:
         settings: What the operator decides.
@@ -82,7 +81,9 @@ class Observers:
             # Last of all, so that it sees the end of everything else.
             self._stack.push_async_callback(anyio.to_thread.run_sync, end_tracing)
         audit = self._open_audit(subject) if self._settings.audits(serving=self._serving) else None
-        self._open_metrics(tasks, subject, audit)
+        if self._serving:
+            # A command that is run beside the server has its settings, and would want its port.
+            self._open_metrics(tasks, subject, audit)
 
     async def ended(self, call: Ended) -> None:
         """Tell of a call. What goes wrong there is logged and goes no further."""
@@ -113,6 +114,8 @@ class Observers:
         return audit
 
     def _open_metrics(self, tasks: TaskGroup, subject: Subject, audit: AuditLog | None) -> None:
+        from finexio_mcp.telemetry.metering import start
+
         metering = start(self._settings, _sources(subject, audit))
         if metering is None:
             return
@@ -123,6 +126,8 @@ class Observers:
 
 
 def _sources(subject: Subject, audit: AuditLog | None) -> Sources:
+    from finexio_mcp.telemetry.sources import Sources
+
     return Sources(
         accounts=subject.accounts.names,
         running=lambda: {name: engine.running for name, engine in subject.engines.items()},
@@ -135,6 +140,7 @@ def _sources(subject: Subject, audit: AuditLog | None) -> Sources:
 async def _unsettled(subject: Subject) -> Mapping[str, Unsettled]:
     """What the ledger says of each account that it can be asked about."""
     from finexio_mcp.guards.ledger.states import State
+    from finexio_mcp.telemetry.sources import Unsettled
 
     found: dict[str, Unsettled] = {}
     for name, engine in subject.engines.items():

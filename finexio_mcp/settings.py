@@ -353,7 +353,7 @@ class Settings(BaseSettings):
     metrics_port: int | None = _named(
         "FINEXIO_MCP_METRICS_PORT",
         None,
-        "Serve Prometheus metrics on this port. Default: none. Needs the extra `metrics`.",
+        "With `serve --http`: a port to serve Prometheus metrics on. Default: none. Needs the extra `metrics`.",
         ge=0,
         le=65_535,
     )

@@ -19,7 +19,7 @@ from finexio_mcp.catalog import read
 from finexio_mcp.hub import Hub
 from finexio_mcp.settings import Settings
 from finexio_mcp.simulator import Companies, Simulator
-from tests.calls import PAY, PAYMENT, WRITES, Upstream, office, reply
+from tests.calls import BUYER, PAY, PAYMENT, SUPPLIER, WRITES, Upstream, office, reply
 from tests.conftest import simulator_settings
 
 LISTED = read()
@@ -141,6 +141,30 @@ async def test_a_changed_limit_holds_from_the_next_call_on(town: Town) -> None:
 
     assert refused["error"]["code"] == "refused_by_policy"
     assert town.companies["acme"].journal.requests[1:] == []
+
+
+async def test_a_ledger_that_went_back_is_noticed_by_accounts_that_changed_since(town: Town, tmp_path: Path) -> None:
+    """Ours: what it has forgotten was paid. Another engine knows how far the ledger had come in this process."""
+    ledger, copy = tmp_path / "ledger" / "ledger.db", tmp_path / "copy.db"
+    settings = simulator_settings(
+        FINEXIO_MCP_ACCOUNTS_FILE=str(town.file),
+        FINEXIO_BASE_URL="http://127.0.0.1:9/v2",
+        FINEXIO_MCP_LEDGER_URL=f"sqlite:///{ledger}",
+    )
+    one, two = ({"invoices": [{**WRITES[PAY]["invoices"][0], "invoice_number": number}]} for number in ("ONE", "TWO"))
+    for company in town.companies.values():
+        company.add_buyer(BUYER, external_reference_id="S")
+        company.add_supplier(SUPPLIER, external_reference_id="H", name="Harbor")
+    async with Hub(settings, town.companies.transport()) as hub:
+        paid = [(await ask(hub, "acme", PAY, one))["status"]]
+        copy.write_bytes(ledger.read_bytes())
+        paid.append((await ask(hub, "acme", PAY, two))["status"])
+        ledger.write_bytes(copy.read_bytes())
+        town.write("acme", "zenith", more="rate = 3.0")
+        again = [(await ask(hub, name, PAY, two))["status"] for name in ("acme", "zenith")]
+
+    assert (paid, again) == (["confirmed"] * 2, ["ledger_unavailable"] * 2)
+    assert len([record for record in town.companies.requests if record.method == "POST"]) == 2
 
 
 async def test_a_changed_password_is_used_by_the_next_request(town: Town, tmp_path: Path) -> None:

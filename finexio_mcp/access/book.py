@@ -275,9 +275,9 @@ class AccessBook:
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(LEAVING_SECONDS):
                 await anyio.to_thread.run_sync(self._uses.close, abandon_on_cancel=True)
-            with anyio.move_on_after(LEAVING_SECONDS):
-                await self._looking.close()
-            await self._storing.close()
+            for queue in (self._looking, self._storing):
+                with anyio.move_on_after(LEAVING_SECONDS):
+                    await queue.close()
 
     # Parts ---------------------------------------------------------------------
 
@@ -416,12 +416,15 @@ class _Queue(Generic[R]):
             raise
 
     async def close(self) -> None:
-        await self._thread(self._opened.close)
+        """Once what is being asked is answered; who cannot wait for that may leave."""
+        await self._thread(self._opened.close, may_leave=True)
 
-    async def _thread(self, act: Callable[[], T]) -> T:
+    async def _thread(self, act: Callable[[], T], *, may_leave: bool = False) -> T:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(1)
-        return await anyio.to_thread.run_sync(act, limiter=self._limiter, abandon_on_cancel=self._only_read)
+        return await anyio.to_thread.run_sync(
+            act, limiter=self._limiter, abandon_on_cancel=may_leave or self._only_read
+        )
 
     def _ask(self, ask: Callable[[R], T], failures: int) -> T:
         if self._failure is not None and failures != self._failures:

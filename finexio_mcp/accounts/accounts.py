@@ -8,10 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finexio_mcp.accounts.account import Account
-from finexio_mcp.accounts.keyrings import Keyring
 from finexio_mcp.settings import DEFAULT_ACCOUNT, NAMES, SettingProblem, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from finexio_mcp.accounts.keyrings import Keyring
 
 LOOK_SECONDS = 1.0
 """The file is looked at no more often than this."""
@@ -33,7 +36,7 @@ class Accounts:
 
     def __init__(self, settings: Settings, *, now: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._now = settings, now
-        self._keyring = Keyring(now)
+        self._keyring: Keyring | None = None
         self._lock = threading.Lock()
         self._trouble: str | None = None
         self._content: bytes | None = None
@@ -100,7 +103,10 @@ class Accounts:
     def _understood(self, content: bytes, file: Path) -> dict[str, Account]:
         # Not before there is a file: most servers have one account, and start without this.
         from finexio_mcp.accounts.file import read_accounts
+        from finexio_mcp.accounts.keyrings import Keyring
 
+        # One for all that is read here: what it holds outlasts a change of the file.
+        self._keyring = self._keyring or Keyring(self._now)
         found = read_accounts(content, self._settings, directory=file.parent, keyring=self._keyring)
         return {name: _same(self._accounts.get(name), account) for name, account in found.items()}
 

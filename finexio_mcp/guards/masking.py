@@ -45,6 +45,8 @@ from finexio_mcp.shapes import CONTAINERS, is_array, is_object, is_plain
 
 MAX_DEPTH = 40
 MAX_SHAPES = 1_000
+MAX_NAMES = 200
+MAX_NAMES_CHARS = 8_000
 MAX_JSON_TEXT = 100_000
 TOO_DEEP = "(nested too deeply)"
 TOO_LONG = "(too long to be read)"
@@ -117,7 +119,8 @@ class Mask:
                 harmless=all(kind in HARMLESS and _shown_name(key) == key for key, kind in kinds) and not siblings,
                 numbered=any(DIGIT.search(one_form(key)) for key in keys),
             )
-            if len(self._shapes) < MAX_SHAPES:
+            # Records of Finexio have fewer names; arguments that are made to fill the memory have more.
+            if len(self._shapes) < MAX_SHAPES and len(keys) <= MAX_NAMES and sum(map(len, keys)) <= MAX_NAMES_CHARS:
                 self._shapes[keys] = shape
         return shape
 

@@ -86,7 +86,8 @@ LEDGER_READ = Described(
     "finexio_mcp_ledger_read_timestamp_seconds",
     "gauge",
     ("account",),
-    "When the two before were last read from the ledger, in seconds since 1970; that ages when it cannot be read.",
+    "When the two before were last read from the ledger, in seconds since 1970; before the first time, since when this "
+    "server knows the account. It ages when the ledger cannot be read.",
 )
 AUDIT_WAITING = Described(
     "finexio_mcp_audit_waiting",
@@ -131,7 +132,9 @@ def _codes(root: type[FinexioError] = FinexioError) -> Iterator[str]:
         yield from _codes(child)
 
 
-OUTCOMES = frozenset({"ok", "caller_left", *get_args(WriteStatus), *_codes()})
+CODES = frozenset(_codes())
+"""What a call can fail with."""
+OUTCOMES = frozenset({"ok", "caller_left", *get_args(WriteStatus), *CODES})
 """What can come of a call."""
 METHODS = frozenset(method.value for method in HTTPMethod)
 ANSWERS = frozenset(

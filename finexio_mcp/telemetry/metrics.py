@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 import anyio
@@ -20,6 +21,7 @@ from finexio_mcp.telemetry.described import (
     BUILD,
     CALL_SECONDS,
     CALLS,
+    CODES,
     ERRORS,
     IN_CONFLICT,
     IN_DOUBT,
@@ -49,19 +51,23 @@ class Metrics(Observer):
 
     Args:
         sources: For what it is not told of.
+        now: Seconds since 1970.
     """
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, sources: Sources, *, now: Callable[[], float] = time.time) -> None:
+        self._sources, self._now = sources, now
         self._unsettled: Mapping[str, Unsettled] = {}
+        self._known_since: Mapping[str, float] = {}
         self.registry = CollectorRegistry()
+        # Before the others, so that a scrape already has the series that this one begins.
+        self.registry.register(_Asked(self._looked_up))
         self._calls = self._counter(CALLS)
         self._errors = self._counter(ERRORS)
         self._call_seconds = self._histogram(CALL_SECONDS)
         self._upstream = self._counter(UPSTREAM)
         self._upstream_seconds = self._histogram(UPSTREAM_SECONDS)
         self._retries = self._counter(RETRIES)
-        self.registry.register(_Asked(self._looked_up))
+        self._begin_accounts()
         # Memory, processor time and open files of this process: numbers alone, where the system tells them.
         ProcessCollector(registry=self.registry)
 
@@ -103,13 +109,29 @@ class Metrics(Observer):
     def _account(self, name: str) -> str:
         return name if name in self._sources.accounts() else OTHER_ACCOUNT
 
+    def _begin_accounts(self) -> None:
+        """Begin the series that alerts watch at zero: of one that is born with its first error, nothing increases."""
+        try:
+            known, now = self._known_since, self._now()
+            self._known_since = {name: known.get(name, now) for name in self._sources.accounts()}
+            for name in self._known_since:
+                self._retries.labels(name)
+                for code in sorted(CODES):
+                    self._errors.labels(name, code)
+        except Exception as error:
+            _missing(ERRORS, error)
+
     def _looked_up(self) -> Iterator[Metric]:
-        seen, sources = self._unsettled, self._sources
+        self._begin_accounts()
+        since, sources = self._known_since, self._sources
+        # Nobody asks for a removed account any more, so only what was left open there is worth telling.
+        seen = {name: each for name, each in self._unsettled.items() if name in since or each.is_open}
+        read = {**since, **{name: max(each.read_at, since.get(name, 0.0)) for name, each in seen.items()}}
         yield self._by_account(RUNNING, sources.running)
         yield self._by_account(WAITING, sources.waiting)
         yield self._by_account(IN_DOUBT, lambda: {name: each.in_doubt for name, each in seen.items()})
         yield self._by_account(IN_CONFLICT, lambda: {name: each.in_conflict for name, each in seen.items()})
-        yield self._by_account(LEDGER_READ, lambda: {name: each.read_at for name, each in seen.items()}, min)
+        yield self._by_account(LEDGER_READ, lambda: read, min)
         yield _family(AUDIT_WAITING, _numbers(AUDIT_WAITING, sources.audit_waiting))
         yield _family(AUDIT_LOST, _numbers(AUDIT_LOST, sources.audit_lost))
         yield _family(BUILD, {(__version__,): 1})

@@ -20,6 +20,11 @@ class Unsettled:
     read_at: float
     """Seconds since 1970."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something still has to come of one of them."""
+        return self.in_doubt + self.in_conflict > 0
+
 
 Count = Callable[[], Awaitable[Mapping[str, Unsettled]]]
 """Asks the ledger; leaves out accounts that cannot be asked about."""

@@ -10,7 +10,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from finexio_mcp import __version__
+from finexio_mcp.hub import Hub
 from finexio_mcp.settings import SettingsError, load
 from finexio_mcp.telemetry import metering
-from finexio_mcp.telemetry.described import ANSWERS, METRICS, OUTCOMES
+from finexio_mcp.telemetry.described import ANSWERS, CODES, ERRORS, METRICS, OUTCOMES
 from finexio_mcp.telemetry.metrics import Metrics
 from finexio_mcp.telemetry.sources import Sources, Unsettled
 from tests.telemetry.seen import asked, ended
@@ -33,8 +34,8 @@ SECRET = "QXZ918273645"
 PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
 
 
-def sources(**more: Any) -> Sources:
-    return Sources(accounts=lambda: ("acme", "globex"), **more)
+def sources(*, accounts: Callable[[], Collection[str]] = lambda: ("acme", "globex"), **more: Any) -> Sources:
+    return Sources(accounts=accounts, **more)
 
 
 def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -93,6 +94,7 @@ async def test_a_scrape_shows_what_calls_and_requests_came_to() -> None:
         ("finexio_mcp_upstream_requests_total", frozenset({acme, ("method", "GET"), ("outcome", "ConnectTimeout")})): 1,
         ("finexio_mcp_upstream_seconds_count", frozenset({("method", "GET")})): 2,
         ("finexio_mcp_upstream_retries_total", frozenset({acme})): 1,
+        ("finexio_mcp_upstream_retries_total", frozenset({("account", "globex")})): 0,
         ("finexio_mcp_build_info", frozenset({("version", __version__)})): 1,
     }
     assert {key: found.get(key) for key in expected} == expected
@@ -132,11 +134,72 @@ async def test_an_account_that_is_not_configured_is_not_named() -> None:
     assert number(metrics, "finexio_mcp_ledger_read_timestamp_seconds", account="_other") == 40
 
 
+async def test_a_removed_account_with_nothing_open_is_not_told_of() -> None:
+    """Ours: nobody asks the ledger for it any more, so its time would stand still and alarm for ever."""
+    metrics = Metrics(sources())
+
+    await metrics.refresh(given({"gone": Unsettled(in_doubt=0, in_conflict=0, read_at=50.0)}))
+
+    assert number(metrics, "finexio_mcp_writes_in_doubt", account="_other") is None
+    assert number(metrics, "finexio_mcp_ledger_read_timestamp_seconds", account="_other") is None
+
+
 def given(numbers: Mapping[str, Unsettled]) -> Any:
     async def count() -> Mapping[str, Unsettled]:
         return numbers
 
     return count
+
+
+def errors_of(text: str, account: str) -> dict[str, float]:
+    """The errors of an account, by code, as a scrape has them."""
+    return {
+        dict(labels)["code"]: value
+        for (name, labels), value in samples(text).items()
+        if name == ERRORS.name and ("account", account) in labels
+    }
+
+
+async def test_errors_are_at_zero_before_the_first_of_them() -> None:
+    """Ours: Prometheus sees no increase in a series that is born with 1, and often the first error is the only one."""
+    known = ["acme"]
+    none = dict.fromkeys(CODES, 0)
+    with served(accounts=lambda: known) as (metering_, url):
+        fresh = get(f"{url}/metrics").text
+        known.append("globex")
+        added = get(f"{url}/metrics").text
+        await metering_.metrics.ended(ended(outcome="ledger_unavailable", failed=True))
+        after = get(f"{url}/metrics").text
+
+    assert (errors_of(fresh, "acme"), errors_of(fresh, "globex")) == (none, {})
+    assert errors_of(added, "globex") == none
+    assert errors_of(after, "acme") == {**none, "ledger_unavailable": 1}
+
+
+def test_what_was_never_read_from_the_ledger_ages_from_the_start() -> None:
+    """Ours: a server that cannot reach its ledger from the first moment alarms as well, and no number is made up."""
+    known, now = ["acme"], [100.0]
+    metrics = Metrics(sources(accounts=lambda: known), now=lambda: now[0])
+    name = "finexio_mcp_ledger_read_timestamp_seconds"
+
+    for moment, accounts, globex in ((400, ["acme", "globex"], 400), (500, ["acme"], None), (900, ["globex"], 900)):
+        now[0], known[:] = moment, accounts
+        assert number(metrics, name, account="globex") == globex
+        assert number(metrics, name, account="acme") == (100 if "acme" in known else None)
+    assert number(metrics, "finexio_mcp_writes_in_doubt", account="globex") is None
+
+
+async def test_accounts_that_cannot_be_told_take_nothing_else_away(caplog: pytest.LogCaptureFixture) -> None:
+    """Ours: and the log says so without its words."""
+
+    def broken() -> Any:
+        raise RuntimeError(SECRET)
+
+    metrics = Metrics(sources(accounts=broken, audit_waiting=lambda: 3))
+
+    assert number(metrics, "finexio_mcp_audit_waiting") == 3
+    assert "no finexio_mcp_call_errors_total: RuntimeError" in caplog.text
+    assert SECRET not in caplog.text
 
 
 async def test_queue_and_audit_are_looked_up_at_each_scrape() -> None:
@@ -189,7 +252,7 @@ async def test_the_ledger_is_asked_in_the_background_and_its_age_shows(caplog: p
         if not answers:
             await anyio.sleep_forever()
 
-    metrics = Metrics(sources())
+    metrics = Metrics(sources(), now=lambda: 50.0)
     with anyio.move_on_after(0.05):
         await metrics.follow(count, sleep=sleep)
 
@@ -283,6 +346,17 @@ def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
     assert "choose another port or FINEXIO_MCP_METRICS_HOST" in problem.problem
 
 
+async def test_a_command_beside_the_server_does_without_its_port() -> None:
+    """Ours: `finexio-mcp call` in the server's container has the same settings, and the port is the server's."""
+    with served() as (metering_, _):
+        settings = load(FINEXIO_ENVIRONMENT="simulator", FINEXIO_MCP_METRICS_PORT=metering_.port)
+        async with Hub(settings):
+            pass
+        with pytest.raises(SettingsError, match="cannot be had"):
+            async with Hub(settings, serving=True):
+                pass
+
+
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "a..b"])
 def test_an_address_that_is_not_ours_is_told_as_well(host: str) -> None:
     """Ours: without a stack."""
@@ -354,16 +428,38 @@ def test_what_is_described_is_what_is_registered() -> None:
     }
 
 
+def alerts() -> dict[str, str]:
+    """What the page's alerts ask for, by name."""
+    (shown,) = re.findall(r"```yaml\n(groups:.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return {rule["alert"]: rule["expr"] for group in yaml.safe_load(shown)["groups"] for rule in group["rules"]}
+
+
 def test_alerts_speak_of_metrics_and_codes_that_exist() -> None:
     """Ours: an alert on a name that is no metric would never fire."""
-    text = PAGE.read_text(encoding="utf-8")
-    (alerts,) = re.findall(r"```yaml\n(groups:.*?)```", text, re.DOTALL)
-    rules = [rule for group in yaml.safe_load(alerts)["groups"] for rule in group["rules"]]
     names = {each.name for each in METRICS} | {f"{each.name}_bucket" for each in METRICS if each.kind == "histogram"}
 
-    assert len(rules) >= 5
-    for rule in rules:
-        used = set(re.findall(r"finexio_mcp_\w+", rule["expr"]))
+    assert len(alerts()) >= 5
+    for expression in alerts().values():
+        used = set(re.findall(r"finexio_mcp_\w+", expression))
         assert used
         assert used <= names
-        assert set(re.findall(r'(?:code|outcome)="(\w+)"', rule["expr"])) <= OUTCOMES
+        assert set(re.findall(r'(?:code|outcome)="(\w+)"', expression)) <= CODES
+
+
+def test_what_alerts_watch_is_there_from_the_first_scrape() -> None:
+    """Ours: in a fresh server, with every account, but for what only the ledger can tell and nobody makes up."""
+    idle = {"acme": 0, "globex": 0}
+    with served(waiting=lambda: idle, audit_waiting=lambda: 0, audit_lost=lambda: 0) as (_, url):
+        found = samples(get(f"{url}/metrics").text)
+
+    absent: set[str] = set()
+    for expression in alerts().values():
+        for name, code in re.findall(r'(finexio_mcp_\w+)(?:\{code="(\w+)"\})?', expression):
+            series = [set(labels) for each, labels in found if each == name]
+            if code:
+                there = {dict(labels)["account"] for labels in series if ("code", code) in labels}
+                assert there == {"acme", "globex"}
+            if not series:
+                absent.add(name)
+    assert absent == {"finexio_mcp_writes_in_doubt", "finexio_mcp_writes_in_conflict"}
+    assert "absent(finexio_mcp_ledger_read_timestamp_seconds)" in alerts()["LedgerNotRead"]
