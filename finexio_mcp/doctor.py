@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,14 +21,23 @@ import click
 
 from finexio_mcp import catalog, clients
 from finexio_mcp.accounts import Account, Accounts, Login
-from finexio_mcp.accounts.logins import FileLogin, VariableLogin
+from finexio_mcp.accounts.logins import FileLogin, KeyringLogin, VariableLogin
 from finexio_mcp.guards.ledger import moves
 from finexio_mcp.guards.ledger.existing import consult
-from finexio_mcp.guards.ledger.place import KEY_BYTES, OWN_DIRECTORY, POSIX, Place, describe, locate, volatile_reason
+from finexio_mcp.guards.ledger.place import (
+    KEY_BYTES,
+    OWN_DIRECTORY,
+    POSIX,
+    Place,
+    describe,
+    key_of,
+    locate,
+    volatile_reason,
+)
 from finexio_mcp.guards.ledger.states import OPEN
 from finexio_mcp.guards.ledger.states import State as Submitted
 from finexio_mcp.guards.ledger.trouble import ADVICE as LEDGER_ADVICE
-from finexio_mcp.guards.ledger.trouble import Unusable
+from finexio_mcp.guards.ledger.trouble import Kind, Unusable
 from finexio_mcp.guards.names import needless_unmasks
 from finexio_mcp.settings import DEFAULT_ACCOUNT, NAMES, OVER_HTTP, Credentials, Settings, SettingsError, unknown_names
 
@@ -333,12 +342,13 @@ async def check_sign_ins(several: Sequence[Known], transport: httpx2.AsyncBaseTr
 
 
 async def _check_sign_in(known: Known, transport: httpx2.AsyncBaseTransport | None, parts: Parts) -> Check:
-    name = known.account.name
+    name, kept = known.account.name, known.account.login
+    key = kept.key if isinstance(kept, FileLogin | VariableLogin | KeyringLogin) else f"accounts.{name}"
     login = known.account.login if known.credentials is not None else None
     check = await _sign_in(known.account.settings, login, transport, parts)
     own = {
-        ASK_FINEXIO: f"Correct username or password of {name}; {EACH_ITS_OWN}",
-        SET_THEM: f"Look at the password of {name} and at where it is kept.",
+        ASK_FINEXIO: f"Correct accounts.{name}.username, or the password that {key} names; {EACH_ITS_OWN}",
+        SET_THEM: f"Look at {key} and at what it names.",
     }
     return replace(check, name=f"credentials {name}", do=own.get(check.do, check.do))
 
@@ -412,6 +422,14 @@ def _check_files(place: Place, settings: Settings, says: str) -> Check:
     return Check("state", "ok", f"{says} It is this user's alone.")
 
 
+IN_WORDS: Mapping[Kind, str] = {
+    "auth": "this user is not let in",
+    "io_error": "reading or writing failed",
+    "tls": "no trusted TLS connection",
+}
+"""Kinds of trouble whose names say too little."""
+
+
 async def check_ledger(settings: Settings) -> Check:
     """Whether the ledger can be read, is whole, and waits for somebody. Nothing is made or changed."""
     place = locate(settings)
@@ -421,7 +439,7 @@ async def check_ledger(settings: Settings) -> Check:
         return Check("ledger", "ok", "The simulator's: in the server's memory, and empty at each start.")
     try:
         with anyio.fail_after(LEDGER_SECONDS):
-            read = await anyio.to_thread.run_sync(consult, place, _read_ledger, abandon_on_cancel=True)
+            read = await anyio.to_thread.run_sync(_look_into, place, settings, abandon_on_cancel=True)
     except TimeoutError:
         return Check(
             "ledger",
@@ -430,11 +448,20 @@ async def check_ledger(settings: Settings) -> Check:
             "Run `finexio-mcp ledger verify`, which takes the time it needs.",
         )
     except Unusable as trouble:
-        kind = trouble.kind.replace("_", " ")
-        return Check("ledger", _hindering(settings), f"It cannot be used, so writes are off: {kind}.", trouble.advice)
+        what = IN_WORDS.get(trouble.kind, trouble.kind.replace("_", " "))
+        return Check("ledger", _hindering(settings), f"It cannot be used, so writes are off: {what}.", trouble.advice)
     if read is None:
         return Check("ledger", "ok", "Nothing was submitted yet; the first write begins it.")
     return _judge_ledger(*read)
+
+
+def _look_into(place: Place, settings: Settings) -> tuple[Verified, list[Submission], int] | None:
+    def ask(store: Store) -> tuple[Verified, list[Submission], int]:
+        # With another key than it was begun with, every write is refused.
+        store.check_key(key_of(place, settings))
+        return _read_ledger(store)
+
+    return consult(place, ask)
 
 
 def _read_ledger(store: Store) -> tuple[Verified, list[Submission], int]:

@@ -20,7 +20,6 @@ from finexio_mcp.errors import (
 from finexio_mcp.guards.digests import NO_DIGEST, SETTLED, TAIL
 from finexio_mcp.guards.ledger.rows import Claim, Near, Submission, Wanted, moment
 from finexio_mcp.guards.ledger.states import OPEN, State
-from finexio_mcp.settings import NAMES
 from finexio_mcp.tools.spec import ToolSpec
 
 Row = dict[str, Any]
@@ -70,9 +69,9 @@ DIFFERS = (
     "A person must decide; do not change the number to get around this."
 )
 ELSEWHERE = (
-    "Nothing was sent: an invoice with this number is already held by this server for the same buyer and supplier, "
-    "under another login. A person must look (`finexio-mcp ledger list --invoice NUMBER`); do not change the number to "
-    "get around this."
+    "Nothing was sent: an invoice with this number, or an unsettled one that looks like it, is already held by this "
+    "server for the same buyer and supplier, under another login. A person must look (`finexio-mcp ledger list`); do "
+    "not change the number to get around this."
 )
 CONFLICT = (
     "Finexio has this with another content than was sent from here, or has it after it was given up. A person must "
@@ -502,11 +501,11 @@ def warn_alike(problems: Sequence[Problem]) -> list[str]:
     return [ALIKE_NOTICE.format(shown=f"{shown}; and {more} more" if more > 0 else shown)]
 
 
-def refuse_day(claim: Claim, limit: int) -> RefusedByPolicy:
-    """Why a batch was not sent: the day's limit."""
+def refuse_day(claim: Claim, limit: int, name: str) -> RefusedByPolicy:
+    """Why a batch was not sent: the day's limit, and where that was set."""
     return RefusedByPolicy(
         f"Nothing was sent: with this batch {claim.day_cents} cents would have been submitted within 24 hours, and the "
-        f"operator's limit is {limit} ({NAMES['max_day_cents']}). Do not split the call to get around this; tell the "
+        f"operator's limit is {limit} ({name}). Do not split the call to get around this; tell the "
         "user."
     )
 

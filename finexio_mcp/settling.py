@@ -207,7 +207,7 @@ class Settler:
             self.watch()
         peeked = await anyio.to_thread.run_sync(self._book.peek)
         if peeked is not None and peeked.head:
-            logger.info("ledger head %s", peeked.head, extra={"head": peeked.head})
+            self._book.tell_head(peeked.events, peeked.head)
         if self._book.place.memory or (peeked is None and self._book.place.file is not None):
             return
         # A ledger that could not be read may hold anything; opening it mends it, or says what is wrong.

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from finexio_mcp.api.client import FinexioClient
 from finexio_mcp.api.requests import Request, build, build_get
 from finexio_mcp.arguments import Checked
+from finexio_mcp.calls import current
 from finexio_mcp.clock import Clock
 from finexio_mcp.envelope import Envelope, Outlet, Written
 from finexio_mcp.errors import FinexioError, LedgerUnavailable, NotExecuted, OutcomeUnknown, Rejected
@@ -23,6 +24,7 @@ from finexio_mcp.guards.ledger.book import Book
 from finexio_mcp.guards.ledger.rows import Claim, Outcome, Rules, Submission, Wanted
 from finexio_mcp.guards.ledger.states import Effect as LedgerEffect
 from finexio_mcp.guards.ledger.states import State
+from finexio_mcp.guards.policy import limit_name
 from finexio_mcp.logs import log_fault
 from finexio_mcp.readback import Finding
 from finexio_mcp.records import id_of, rows_of, single
@@ -256,6 +258,7 @@ class Writes:
                 wanted, op_id=op_id, tool=tool.name, effect=_effect(tool), rules=self._rules(tool), caller=order.by
             )
             if claimed.rows:
+                _note(op_id)
                 claimed = self._begin(_Job(tool, order.checked, arguments, request, wanted, claimed, op_id, until))
         assert claimed is not None, "a shield swallows nothing"  # noqa: S101
         return claimed
@@ -298,6 +301,8 @@ class Writes:
     async def _tell_unsent_batch(self, order: _Order, claim: Claim, notices: Sequence[str], answer_by: float) -> Reply:
         tool, checked = order.tool, order.checked
         if claim.known or claim.elsewhere:
+            if claim.known:
+                _note(_op_of([claim.known[position] for position in sorted(claim.known)]))
             known = await self._looked_up(claim.known, answer_by)
             claim = replace(claim, known=known)
             rows = [known[position] for position in sorted(known)]
@@ -309,9 +314,11 @@ class Writes:
             )
         if claim.near_refuses:
             raise refuse_near(claim)
-        raise refuse_day(claim, self._settings.max_day_cents or 0)
+        limit_set = limit_name(self._settings, "max_day_cents")
+        raise refuse_day(claim, self._settings.max_day_cents or 0, limit_set)
 
     async def _tell_known_change(self, tool: ToolSpec, checked: Checked, known: Submission, answer_by: float) -> Reply:
+        _note(known.op_id)
         row = (await self._looked_up({0: known}, answer_by))[0]
         return tell_change(tool, checked.wire, row, fresh=False, op_id=row.op_id, notices=checked.notices)
 
@@ -578,6 +585,12 @@ class Writes:
 
 def _effect(tool: ToolSpec) -> LedgerEffect:
     return "pay" if tool.effect is Effect.PAY else "write"
+
+
+def _note(op_id: str) -> None:
+    """Let those who watch have the name under which it stands in the ledger, should the caller leave."""
+    if (call := current()) is not None:
+        call.op_id = op_id
 
 
 def _op_of(rows: Sequence[Submission]) -> str:

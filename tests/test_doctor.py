@@ -428,6 +428,22 @@ async def test_a_ledger_that_was_edited_fails() -> None:
     assert "finexio-mcp ledger verify" in check.do
 
 
+@pytest.mark.usefixtures("state_home")
+async def test_a_key_that_is_not_the_ledgers_is_found_before_a_write_is_refused_for_it() -> None:
+    """Ours: everything else works with it, and a replica with another one would refuse its share of the writes."""
+    office = Office({"FINEXIO_MCP_ALLOW_VOLATILE_LEDGER": "1"}, LATE_MS)
+    assert office.place.key_file is not None
+    with closing(office.store):
+        office.store.recognise_key(office.place.key_file.read_bytes())
+    own = (await check_ledger(account())).state
+    office.place.key_file.write_bytes(b"k" * 32)
+
+    check = await check_ledger(account())
+
+    assert own == "ok"
+    assert (check.state, check.says) == ("fail", "It cannot be used, so writes are off: wrong key.")
+
+
 @pytest.mark.parametrize(("access", "state"), [("pay", "fail"), ("write", "fail"), ("read", "warn")])
 @pytest.mark.usefixtures("state_home")
 async def test_a_ledger_that_cannot_be_used_is_as_bad_as_what_agents_want_to_do(access: str, state: str) -> None:
@@ -707,7 +723,9 @@ async def test_an_account_that_finexio_does_not_know_fails_alone(accounts_file: 
 
     assert (found["credentials acme"].state, found["credentials globex"].state) == ("ok", "fail")
     assert found["credentials globex"].says.startswith("not_authorized: ")
-    assert found["credentials globex"].do.startswith("Correct username or password of globex")
+    assert found["credentials globex"].do.startswith(
+        "Correct accounts.globex.username, or the password that accounts.globex.password_file names"
+    )
 
 
 async def test_an_account_without_its_password_fails_and_is_not_tried(accounts_file: Path) -> None:

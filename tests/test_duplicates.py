@@ -338,7 +338,7 @@ async def test_the_days_limit_counts_every_call_of_the_last_24_hours(desk: Desk)
 
     told = [content["status"] for content in (first, over, fits, still, next_day)]
     assert told == ["confirmed", "refused_by_policy", "confirmed", "refused_by_policy", "confirmed"]
-    assert "FINEXIO_MCP_MAX_DAY_CENTS" in over["error"]["message"]
+    assert "(FINEXIO_MCP_MAX_DAY_CENTS)" in over["error"]["message"]
     assert "Do not split" in over["error"]["message"]
     assert len(changes(desk.sim)) == 3
 

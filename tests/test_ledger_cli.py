@@ -261,6 +261,12 @@ def test_filters_choose(office: Office) -> None:
     assert "Nothing that was submitted fits." in office.run("list", "--invoice", "4711").stderr
 
 
+def test_a_ledger_without_submissions_says_that_nothing_was_submitted(office: Office) -> None:
+    """Ours: whoever asked for everything asked for nothing that could fail to fit."""
+    assert office.run("list").stderr == "Nothing was submitted yet.\n"
+    assert office.run("list", "--account", "acme").stderr == "Nothing that was submitted fits.\n"
+
+
 @pytest.mark.parametrize(
     "arguments", [["--state", "paid"], ["--limit", "0"], ["--limit", "x"], ["extra"]], ids=lambda words: " ".join(words)
 )
@@ -581,6 +587,28 @@ def test_any_other_state_is_refused_with_the_reason(story: str, office: Office) 
     assert f"N-1: {state}." in result.stderr
     assert "only what is in doubt or in conflict can be resolved" in result.stderr
     assert office.store.get("op_1") == before
+
+
+def test_what_a_process_left_behind_as_sent_can_be_resolved() -> None:
+    """Ours: no server sees to it where its account is gone; what its process never sent needs nobody's word."""
+    office = Office({}, ms=LONG_AGO_MS)
+    with closing(office.store):
+        office.submit("op_1", invoice("N-1"), act=send)
+        office.submit("op_2", invoice("N-2", amount_cents=5), act=send)
+        office.submit("op_3", invoice("N-3", amount_cents=6))
+
+        refused = office.run("resolve", "op_1", "--as", "absent", "--note", "x", stdin="y\n")
+        stood = office.store.get("op_1")[0].state
+        told = resolving(office, "absent", "--yes")
+        unsent = office.run("resolve", "op_3", "--as", "absent", "--note", "x", "--yes")
+
+        assert (refused.exit_code, stood) == (2, State.SENT)
+        assert "sent, sent" in told.stderr
+        assert told.stdout == "N-1: absent, recorded in op_1\n"
+        assert [event.reason for event in office.store.history("op_1")][-2:] == ["taken_over", "operator"]
+        assert [row.state for row in office.store.get("op_2")] == [State.SENT]
+        assert unsent.exit_code == 1
+        assert office.json("verify")["problems"] == []
 
 
 def test_a_number_that_the_call_does_not_have_is_refused(office: Office) -> None:

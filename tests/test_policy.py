@@ -223,6 +223,25 @@ async def test_an_invoice_over_the_limit_is_refused_by_its_place(era: Era) -> No
     assert [row["invoice_number"] for row in content["result"]] == ["A-1", "A-2", "A-3"]
 
 
+async def test_with_an_accounts_file_a_refusal_names_the_key_that_may_stand_there_too(era: Era, tmp_path: Path) -> None:
+    """Ours: the operator is not sent to a setting that is unset, and the account is not named."""
+    password, file = tmp_path / "password", tmp_path / "accounts.toml"
+    password.write_text("demo")
+    limits = "max_invoice_cents = 50000\nmax_batch_cents = 60000\nwebhook_hosts = ['elsewhere.example']"
+    file.write_text(f"[accounts.acme]\nusername = 'demo'\npassword_file = '{password}'\n{limits}\n")
+    acme = {"FINEXIO_MCP_ACCOUNTS_FILE": str(file), "FINEXIO_MCP_ACCOUNT": "acme"}
+
+    one = await refused(PAY, {"invoices": [invoice("A-1", 500_01)]}, era, **acme)
+    batch = await refused(PAY, {"invoices": [invoice("A-1", 400_00), invoice("A-2", 300_00)]}, era, **acme)
+    hook = await refused(CREATE_WEBHOOK, WRITES[CREATE_WEBHOOK], era, **acme)
+
+    assert "500" in one["error"]["message"]
+    assert "(FINEXIO_MCP_MAX_INVOICE_CENTS, or max_invoice_cents of the account)" in one["error"]["message"]
+    assert "(FINEXIO_MCP_MAX_BATCH_CENTS, or max_batch_cents of the account)" in batch["error"]["message"]
+    assert "FINEXIO_MCP_WEBHOOK_HOSTS, or webhook_hosts of the account" in hook["error"]["fields"][0]["problem"]
+    assert "accounts.acme" not in str([one, batch, hook])
+
+
 async def test_a_batch_over_the_limit_is_refused_and_one_at_the_limit_is_not(era: Era) -> None:
     """Ours: the sum of all rows counts."""
     batch = [invoice(f"A-{number}", 60_00) for number in range(5)]

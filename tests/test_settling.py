@@ -9,17 +9,22 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import httpx2
 import pytest
 from mcp import Client
 
 from finexio_mcp.arguments import check
+from finexio_mcp.calls import Ended, Observer
+from finexio_mcp.catalog import read
 from finexio_mcp.guards.identity import wanted_invoices
 from finexio_mcp.guards.ledger.book import Book
 from finexio_mcp.guards.ledger.engines import Pools
 from finexio_mcp.guards.ledger.rows import Rules
+from finexio_mcp.guards.ledger.seen import Sightings
 from finexio_mcp.guards.ledger.states import OPEN, State
 from finexio_mcp.guards.ledger.store import Store
 from finexio_mcp.guards.ledger.trouble import Unusable
+from finexio_mcp.hub import Hub
 from finexio_mcp.settling import MAX_FAILURES
 from finexio_mcp.simulator import Fault
 from finexio_mcp.tools import BY_NAME
@@ -36,9 +41,11 @@ from tests.calls import (
     SUPPLIER,
     UPDATE_CONTACT,
     WRITES,
+    Upstream,
     ask,
     changes,
     invoice,
+    reply,
 )
 from tests.conftest import ERAS, Era, simulator_settings
 from tests.contract.samples import WHOLE_OWNER as OWNER
@@ -69,6 +76,17 @@ PARTIES = {"originating_counterparty_id": BUYER, "receiving_counterparty_id": SU
 def desk() -> Generator[Desk]:
     with quick_directory() as directory:
         yield Desk(directory / "ledger.db")
+
+
+@pytest.fixture
+def firm(desk: Desk) -> dict[str, dict[str, Any]]:
+    """Settings of two accounts that are two logins of one company."""
+    password, file = desk.file.with_name("password"), desk.file.with_name("accounts.toml")
+    password.write_text("demo")
+    names = ("acme", "globex")
+    tables = (f"[accounts.{name}]\nusername = 'demo'\npassword_file = '{password}'\n" for name in names)
+    file.write_text("".join(tables))
+    return {name: {"FINEXIO_MCP_ACCOUNTS_FILE": str(file), "FINEXIO_MCP_ACCOUNT": name} for name in names}
 
 
 async def watched_until(desk: Desk, client: Client, over: Callable[[list[tuple[str, str | None]]], bool]) -> float:
@@ -816,3 +834,111 @@ async def test_an_invoice_that_another_account_paid_is_refused_and_nothing_of_th
     told = json.dumps([alone, mixed, theirs])
     assert not [secret for secret in (first["op_id"], first["result"][0]["id"], "default") if secret in told]
     assert (paid(desk.sim, "HP-1"), paid(desk.sim, "NEW-1")) == (1, 1)
+
+
+# Two accounts ----------------------------------------------------------------------
+
+BANKED = {
+    "name": "Quay Sail Co",
+    "external_reference_id": "SAIL-9",
+    "payment_method": "ACH",
+    "bank_account_number": "1112223334444",
+    "bank_routing_number": "021000021",
+}
+
+
+@pytest.mark.parametrize("first", ["acme", "globex"])
+async def test_what_another_login_of_the_company_created_does_not_confirm_a_create_that_never_landed(
+    first: str, desk: Desk, firm: dict[str, dict[str, Any]]
+) -> None:
+    """Ours: the record has the code that was asked for, and whose bank account it holds nobody can see."""
+    other_bank = {**BANKED, "bank_account_number": "9992223334444"}
+
+    async with desk.open(**firm["acme"]) as acme, desk.open(**firm["globex"]) as globex:
+        if first == "globex":
+            assert (await ask(globex, CREATE_SUPPLIER, BANKED))["status"] == "confirmed"
+        desk.fault(NEVER_THERE)
+        lost = await ask(acme, CREATE_SUPPLIER, other_bank)
+        if first == "acme":
+            assert (await ask(globex, CREATE_SUPPLIER, BANKED))["status"] == "confirmed"
+            lost = await ask(acme, CREATE_SUPPLIER, other_bank)
+        theirs = await ask(globex, "find_finexio_submissions", {})
+
+    assert lost["status"] == ("in_doubt" if first == "acme" else "conflict")
+    assert landed(desk.sim) == 1
+    assert theirs["result"][0]["op_id"] not in json.dumps(lost)
+
+
+async def test_the_end_of_the_chain_is_logged_once_a_start_with_its_number(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ours: before anything is added, so that what `verify` prints later can be held against it."""
+    async with desk.open() as client:
+        await pay(client, invoice())
+    caplog.clear()
+    caplog.set_level("INFO", "finexio_mcp.ledger")
+
+    glance = desk.book().peek()
+    async with desk.open() as client:
+        await pay(client, invoice("N-2", 700))
+        await pay(client, invoice("N-3", 800))
+
+    assert glance is not None
+    assert heads_in(caplog) == [f"ledger head {glance.head} after event 3"]
+
+
+async def test_accounts_of_one_server_log_the_end_of_their_chain_together(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ours: it is one chain; an account that is changed or comes later says nothing new."""
+    sightings = Sightings()
+    settings = simulator_settings(FINEXIO_BASE_URL=ADDRESS, FINEXIO_MCP_LEDGER_URL=f"sqlite:///{desk.file}")
+    caplog.set_level("INFO", "finexio_mcp.ledger")
+
+    for account in ("acme", "globex", "acme"):
+        await Book(settings, account=account, sightings=sightings).key()
+
+    assert len(heads_in(caplog)) == 1
+
+
+def heads_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [told for record in caplog.records if (told := record.getMessage()).startswith("ledger head")]
+
+
+# Who watches ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("repeated", [False, True], ids=["on its way", "in doubt"])
+async def test_whoever_watches_has_the_op_id_of_a_write_whose_caller_left(
+    repeated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours: what was ordered and what became of it are told by two records, which have to meet."""
+    ended, arrived = list[Ended](), anyio.Event()
+
+    class Watching(Observer):
+        async def ended(self, call: Ended) -> None:
+            ended.append(call)
+
+    class Stuck(Upstream):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            if repeated and request.method != "GET":
+                raise httpx2.ReadError("gone")
+            arrived.set()
+            await anyio.sleep_forever()
+            return await super().handle_async_request(request)
+
+    monkeypatch.setattr("finexio_mcp.observers.CallLog", Watching)
+    async with Hub(simulator_settings(FINEXIO_MCP_TOOLSETS="core,ledger"), Stuck(reply(500))) as hub:
+        for _ in range(1 + repeated):
+            arrived = anyio.Event()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(lambda: hub.run(read()[PAY], dict(WRITES[PAY])))
+                with anyio.fail_after(10):
+                    await arrived.wait()
+                tasks.cancel_scope.cancel()
+        with anyio.fail_after(10):
+            found = await hub.run(read()["find_finexio_submissions"], {})
+
+    op_ids = {call.op_id for call in ended if call.outcome == "caller_left"}
+    assert op_ids == {row["op_id"] for row in found.content["result"]}
+    assert len(op_ids) == 1

@@ -119,8 +119,9 @@ def refusal(status: int, body: Any, *, rows: str | None = None) -> FinexioError 
     said = " ".join(problem.problem for problem in problems)
     if status == 401 or (status == 403 and BAD_CREDENTIALS.search(said)):
         return NotAuthorized(
-            "Finexio does not accept the user name and password. The operator must correct FINEXIO_USERNAME and "
-            "FINEXIO_PASSWORD for this FINEXIO_ENVIRONMENT; calling again will not help.",
+            "Finexio does not accept the user name and password. The operator must correct this account's "
+            "(FINEXIO_USERNAME and FINEXIO_PASSWORD, or what the accounts file says) for this FINEXIO_ENVIRONMENT; "
+            "calling again will not help.",
             http_status=status,
         )
     if status == 403:

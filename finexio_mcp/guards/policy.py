@@ -10,7 +10,6 @@ from finexio_mcp.errors import InvalidArguments, Problem, RefusedByPolicy
 from finexio_mcp.settings import LOOPBACK, NAMES, Settings
 from finexio_mcp.tools.spec import Effect, ToolSpec
 
-UNLISTED = f"cannot be used until the operator lists allowed hosts in {NAMES['webhook_hosts']}"
 NOT_IN_A_URL = re.compile(r"[^\x21-\x7e]|[\\^`{}|<>\"]")
 
 
@@ -26,6 +25,12 @@ def enforce(tool: ToolSpec, arguments: dict[str, Any], settings: Settings) -> No
         _enforce_webhook_host(arguments.get("url"), settings)
 
 
+def limit_name(settings: Settings, limit: str) -> str:
+    """Where the operator has set a limit, or would set it."""
+    name = NAMES[limit]
+    return name if settings.accounts_file is None else f"{name}, or {limit} of the account"
+
+
 def _refuse(rule: str, problems: list[Problem] | None = None) -> RefusedByPolicy:
     return RefusedByPolicy(
         f"{rule} Nothing was sent. Do not split or change the call to get around this; tell the user.",
@@ -37,12 +42,13 @@ def _enforce_pay(invoices: list[dict[str, Any]], settings: Settings) -> None:
     limit = settings.max_invoice_cents
     if limit is not None and (over := [i for i, invoice in enumerate(invoices) if invoice["amount_cents"] > limit]):
         raise _refuse(
-            f"The operator's limit for one invoice is {limit} cents ({NAMES['max_invoice_cents']}).",
+            f"The operator's limit for one invoice is {limit} cents ({limit_name(settings, 'max_invoice_cents')}).",
             [Problem(f"invoices[{index}].amount_cents", "is over the limit") for index in over],
         )
     limit = settings.max_batch_cents
     if limit is not None and sum(invoice["amount_cents"] for invoice in invoices) > limit:
-        raise _refuse(f"The operator's limit for one batch is {limit} cents ({NAMES['max_batch_cents']}).")
+        name = limit_name(settings, "max_batch_cents")
+        raise _refuse(f"The operator's limit for one batch is {limit} cents ({name}).")
 
 
 def _enforce_webhook_host(url: str | None, settings: Settings) -> None:
@@ -66,8 +72,12 @@ def _is_local(url: str) -> bool:
 def _no_url_problem(settings: Settings) -> str | None:
     """A change without an address sends more to the stored one, wherever that is."""
     if settings.webhook_hosts:
-        return f"has to be given too, so that it can be checked against {NAMES['webhook_hosts']}"
-    return UNLISTED if settings.real_money else None
+        return f"has to be given too, so that it can be checked against {limit_name(settings, 'webhook_hosts')}"
+    return _unlisted(settings) if settings.real_money else None
+
+
+def _unlisted(settings: Settings) -> str:
+    return f"cannot be used until the operator lists allowed hosts in {limit_name(settings, 'webhook_hosts')}"
 
 
 def _webhook_problem(url: str, settings: Settings) -> str | None:
@@ -84,8 +94,8 @@ def _webhook_problem(url: str, settings: Settings) -> str | None:
         return "must not hold a user or password; they have fields of their own"
     if settings.webhook_hosts:
         if parts.scheme != "https" or host not in settings.webhook_hosts:
-            return f"must be https and a host that the operator lists in {NAMES['webhook_hosts']}"
+            return f"must be https and a host that the operator lists in {limit_name(settings, 'webhook_hosts')}"
         return None
     if settings.real_money:
-        return UNLISTED
+        return _unlisted(settings)
     return None

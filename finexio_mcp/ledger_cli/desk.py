@@ -22,7 +22,10 @@ GetSettings = Callable[[], "Settings"]
 
 NOTHING_YET = "Nothing was submitted yet: there is no ledger at {where}."
 IN_MEMORY = "The built-in simulator's ledger lives in the server's memory and ends with it; there is none to look at."
-UNKNOWN_CALL = "The ledger knows no call of that op_id. (The ledger: {where})"
+UNKNOWN_CALL = (
+    "The ledger knows no call of that op_id; one that was refused before it was recorded stands only in the log and in "
+    "the audit. (The ledger: {where})"
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 

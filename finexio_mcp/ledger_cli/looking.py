@@ -89,7 +89,8 @@ def list_submissions(
     if answer is None:
         click.echo(nothing_there(place), err=True)
     elif not chosen:
-        click.echo("Nothing that was submitted fits.", err=True)
+        asked = (*states, invoice, supplier, account)
+        click.echo("Nothing that was submitted fits." if any(asked) else "Nothing was submitted yet.", err=True)
     if as_json:
         print_json([row.fields() for row in chosen])
     elif sys.stdout.isatty():

@@ -20,7 +20,7 @@ from finexio_mcp.ledger_cli.desk import (
     json_option,
     read_call,
 )
-from finexio_mcp.ledger_cli.shown import MAX_NOTE_CHARS, UNSETTLED, Shown, moment, moment_or_none, plain
+from finexio_mcp.ledger_cli.shown import MAX_NOTE_CHARS, Shown, moment, moment_or_none, plain
 from finexio_mcp.printing import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def resolve(
     Finexio's portal first, among the supplier's invoices and payments in every status. As confirmed it is never sent
     again. What would be recorded is shown first, and you are asked.
 
+    What a process left behind as sent counts as in doubt, also where its account is gone and no server looks it up.
+
     Exits with 1 if nothing was recorded: you said no, or it is settled already or still being sent.
 
     \b
@@ -138,7 +140,7 @@ def _choose(rows: Sequence[Shown], invoice: str | None) -> list[Shown]:
     meant = _meant(rows, invoice)
     if not meant:
         fail(OTHER_NUMBER)
-    chosen = [shown for shown in meant if shown.row.state in UNSETTLED]
+    chosen = [shown for shown in meant if shown.resolvable]
     if not chosen:
         for shown in meant:
             click.echo(f"{shown.name}: {shown.row.state}. {shown.why} {shown.what_next}".rstrip(), err=True)
@@ -189,9 +191,12 @@ def _record(store: Store, chosen: Sequence[Shown], invoice: str | None, state: S
     from finexio_mcp.guards.ledger.store import Unresolvable
 
     op_id = chosen[0].row.op_id
-    now = [shown for shown in _meant(read_call(store, op_id), invoice) if shown.row.state in UNSETTLED]
+    now = [shown for shown in _meant(read_call(store, op_id), invoice) if shown.resolvable]
     if [(shown.row.id, shown.row.state) for shown in now] != [(shown.row.id, shown.row.state) for shown in chosen]:
         fail(CHANGED)
+    if any(shown.left_behind for shown in chosen):
+        # Its process may not settle it from here on, and neither would anybody else for an account that is gone.
+        store.take_over(op_id)
     # One number after the other: a row that comes into doubt at this moment was not shown to anybody.
     numbers = dict.fromkeys(shown.row.invoice.number if shown.row.invoice is not None else None for shown in chosen)
     recorded: list[Submission] = []

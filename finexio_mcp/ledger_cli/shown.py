@@ -85,6 +85,11 @@ class Shown:
         return is_left_behind(self.row, self.now_ms)
 
     @property
+    def resolvable(self) -> bool:
+        """Whether a person's word counts: nobody knows, and no process is at it any more."""
+        return self.row.state in UNSETTLED or (self.row.state is State.SENT and self.left_behind)
+
+    @property
     def needs(self) -> str:
         """Who has to act: a person, a server, or nobody ("")."""
         if self.row.state is State.CONFLICT:

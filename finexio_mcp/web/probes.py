@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from finexio_mcp.access.book import AccessBook, AccessUnavailable
 from finexio_mcp.accounts import Accounts
 from finexio_mcp.guards.ledger.existing import consult
-from finexio_mcp.guards.ledger.place import Place, locate
+from finexio_mcp.guards.ledger.place import Place, key_of, locate
 from finexio_mcp.guards.ledger.store import Store
 from finexio_mcp.guards.ledger.trouble import PASSING, Unusable
 from finexio_mcp.settings import Settings, SettingsError
@@ -118,7 +118,7 @@ class Readiness:
         if place.memory:
             return Finding("in memory")
         try:
-            head = await anyio.to_thread.run_sync(_head, place)
+            head = await anyio.to_thread.run_sync(_head, place, self._settings)
         except Unusable as trouble:
             return Finding(trouble.kind.replace("_", " "), "passing" if trouble.kind in PASSING else "lasting")
         return Finding("not begun") if head is None else OK
@@ -161,5 +161,10 @@ class _Check:
             self._looking = None
 
 
-def _head(place: Place) -> str | None:
-    return consult(place, Store.head)
+def _head(place: Place, settings: Settings) -> str | None:
+    def ask(store: Store) -> str:
+        # With another key the ledger can be read, and every write is refused.
+        store.check_key(key_of(place, settings))
+        return store.head()
+
+    return consult(place, ask)

@@ -23,6 +23,7 @@ from finexio_mcp.access.book import AccessBook, AccessUnavailable
 from finexio_mcp.access.lasting import PATIENCE_SECONDS as LOOK_UP_SECONDS
 from finexio_mcp.access.lasting import REST_SECONDS
 from finexio_mcp.accounts import Accounts
+from finexio_mcp.guards.ledger.book import Book as LedgerBook
 from finexio_mcp.simulator import Simulator
 from finexio_mcp.web import probes
 from finexio_mcp.web.probes import Readiness
@@ -397,3 +398,19 @@ async def test_a_look_that_hangs_is_not_begun_again_and_its_answer_counts(
     assert found[0][2]["tokens"] == "no answer in time"
     assert asked == 1
     assert after[:2] == (200, "ready")
+
+
+async def test_a_server_with_another_key_than_the_ledgers_is_not_ready(tmp_path: Path, at_once: None) -> None:
+    """Ours: it can read the ledger, and every write through it would be refused."""
+    settings = simulator_settings(
+        FINEXIO_BASE_URL="http://127.0.0.1:9/v2", FINEXIO_MCP_LEDGER_URL=f"sqlite:///{tmp_path}/own/ledger.db"
+    )
+    book = LedgerBook(settings)
+    await book.key()
+    readiness = probes.Readiness(settings, Book(), Running)
+    good = await answer(readiness)
+    assert book.place.key_file is not None
+    book.place.key_file.write_bytes(b"k" * 32)
+    bad = await answer(readiness)
+
+    assert (good[0], bad[0], bad[2]["ledger"]) == (200, 503, "wrong key")

@@ -14,6 +14,7 @@ import anyio.to_thread
 from finexio_mcp.errors import LedgerUnavailable
 from finexio_mcp.guards.ledger.place import Peeked, Place, locate, peek, prepare
 from finexio_mcp.guards.ledger.rows import Claim, Event, Look, Outcome, Rules, Submission, Wanted
+from finexio_mcp.guards.ledger.seen import Sightings
 from finexio_mcp.guards.ledger.states import Effect, State
 from finexio_mcp.guards.ledger.trouble import PASSING, Kind, Unusable, explain, is_foreign
 from finexio_mcp.settings import DEFAULT_ACCOUNT, Settings
@@ -45,6 +46,7 @@ class Book:
         settings: Where the ledger is.
         account: Whose submissions; `None`: those of all, for who only looks.
         pools: Connections that other accounts use too; `None` makes some.
+        sightings: How far ledgers were seen by others of this process; `None`: there are none.
         now: Milliseconds since 1970, for tests; `None` is the database's own clock.
     """
 
@@ -54,6 +56,7 @@ class Book:
         *,
         account: str | None = DEFAULT_ACCOUNT,
         pools: Pools | None = None,
+        sightings: Sightings | None = None,
         now: Callable[[], int] | None = None,
     ) -> None:
         self._settings = settings
@@ -66,6 +69,7 @@ class Book:
         self._limiter: anyio.CapacityLimiter | None = None
         self.owner = token_hex(8)
         self.place: Place = locate(settings)
+        self._seen = (sightings or Sightings()).of(self.place.url)
 
     async def key(self) -> bytes:
         """The key of the digests.
@@ -179,6 +183,11 @@ class Book:
         """A glance at a ledger in a file, from any thread; opens and creates nothing."""
         return peek(self.place, account=self.account, now_ms=None if self._now is None else self._now())
 
+    def tell_head(self, events: int, head: str) -> None:
+        """Let the log have the end of the chain, once a start: a chain cannot show that its end was cut off later."""
+        if self._seen.is_new():
+            logger.info("ledger head %s after event %d", head, events, extra={"head": head, "events": events})
+
     def _never_written(self) -> bool:
         """Whether there is no ledger yet; one that was removed is another matter, and is found out by opening it."""
         file, key_file = self.place.file, self.place.key_file
@@ -223,12 +232,13 @@ class Book:
         began = self._never_written()
         self._key = prepare(self.place, self._settings)
         engine = self._pools.engine(self.place.url) if self._pools is not None and self.place.shared else None
-        store = open_store(self.place, owner=self.owner, account=self.account, engine=engine, now=self._now)
+        store = open_store(
+            self.place, owner=self.owner, account=self.account, engine=engine, seen=self._seen, now=self._now
+        )
         store.recognise_key(self._key)
         if began:
             logger.warning("a new, empty ledger was begun; if there was one before, stop and restore it")
-        head = store.head()
-        logger.info("ledger open, head %s", head, extra={"head": head})
+        self.tell_head(*store.end())
         return store
 
     def _unavailable(self, error: Exception) -> Exception:

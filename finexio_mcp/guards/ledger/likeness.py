@@ -33,16 +33,25 @@ def record_keys(row: Submission) -> frozenset[str]:
 def contests(other: Submission, row: Submission, created_by: Sequence[str]) -> bool:
     """Whether another change may have made what a row was to create: a record that it touches too, under the same key.
 
-    Where one of them says nothing of a field of the key, it may be the same.
+    Where one of them says nothing of a field of the key, it may be the same. Two accounts are most often two companies,
+    which may use the same keys: there each field has to be said, and what was there before and has an id is known by
+    that.
     """
     ours, theirs = row.change, other.change
     if ours is None or theirs is None or not {*ours.records} & {*theirs.records}:
         return False
+    foreign = other.account != row.account
+    if foreign and other.id < row.id and other.finexio_id is not None:
+        return False
     return any(
-        all(name not in one or name not in another or one[name] == another[name] for name in created_by)
+        all(_agree(one.get(name), another.get(name), unsaid=not foreign) for name in created_by)
         for one in ours.digests
         for another in theirs.digests
     )
+
+
+def _agree(one: str | None, another: str | None, *, unsaid: bool) -> bool:
+    return unsaid if one is None or another is None else one == another
 
 
 def grouped(wanted: Sequence[Wanted], key: Callable[[InvoiceFacts], str | None]) -> dict[str, list[int]]:
@@ -69,6 +78,14 @@ def is_near(earlier: Submission, want: Wanted, rules: Rules) -> bool:
     if earlier.state is not State.CONFIRMED:
         return True
     return rules.duplicates != "off"
+
+
+def is_near_elsewhere(earlier: Submission, want: Wanted, rules: Rules) -> bool:
+    """The same of what another login of the same buyer submitted, and of which nobody knows yet what became."""
+    same_buyer = (
+        earlier.invoice is not None and want.invoice is not None and earlier.invoice.buyer == want.invoice.buyer
+    )
+    return same_buyer and earlier.state is not State.CONFIRMED and is_near(earlier, want, rules)
 
 
 def unknown_to_caller(nears: Iterable[Near], want: Wanted) -> list[Near]:

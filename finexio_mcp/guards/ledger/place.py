@@ -176,6 +176,15 @@ def prepare(place: Place, settings: Settings) -> bytes:
         return _file_key(place.file, place.key_file)
 
 
+def key_of(place: Place, settings: Settings) -> bytes:
+    """The key of a ledger that is there, for those who only look; nothing is made or changed.
+
+    Raises:
+        Unusable: There is none. `OSError` if it cannot be read.
+    """
+    return _shared_key(settings) if place.key_file is None else place.key_file.read_bytes()
+
+
 def is_new(place: Place) -> bool:
     """Whether the first start got no further than the key, so that the ledger may be created. Only for files."""
     return place.key_file is not None and not _there(place.key_file) and _there(_unsealed(place.key_file))
@@ -437,6 +446,7 @@ SELECT
     + (SELECT count(*) FROM submissions
         WHERE scope = :scope AND state = 'in_doubt' AND next_look_at_ms IS NOT NULL
         AND (next_look_at_ms > (SELECT now FROM clock) OR lease_until_ms > (SELECT now FROM clock)){whose}),
+    seq,
     hash
 FROM head WHERE id = 1
 """
@@ -454,8 +464,9 @@ class Peeked:
     """Rows that something is still to be done for later, by processes that may live or may just have ended."""
     waiting: int = 0
     """Rows that only a person can settle."""
+    events: int = 0
     head: str = ""
-    """The end of the chain, to compare with the one that was noted last."""
+    """The end of the chain, to compare with the one that was noted last under its number."""
     trouble: Kind | None = None
     """Why nothing could be read. `locked` passes, or is mended by the next opening for writing."""
 
@@ -500,7 +511,7 @@ def _glance(file: Path, scope: str, account: str | None, now_ms: int | None) -> 
             version = connection.execute("SELECT version FROM head").fetchone()
             if version is None or version[0] not in (OLD_LEDGER_VERSION, LEDGER_VERSION):
                 return Peeked(trouble="damaged" if version is None else "unknown_version")
-            expired, due, undecided, conflicts, ahead, head = connection.execute(
+            expired, due, undecided, conflicts, ahead, events, head = connection.execute(
                 GLANCE.format(whose=_whose(version[0], account)), {"scope": scope, "account": account, "now": now_ms}
             ).fetchone()
         except sqlite3.OperationalError as error:
@@ -508,7 +519,8 @@ def _glance(file: Path, scope: str, account: str | None, now_ms: int | None) -> 
                 # A writer died on its way. Only one that may write can roll that back, and does so by itself.
                 return Peeked(trouble="locked")
             raise
-    return Peeked(expired=expired, due=due, ahead=ahead, waiting=undecided + conflicts, head=str(head))
+    waiting = undecided + conflicts
+    return Peeked(expired=expired, due=due, ahead=ahead, waiting=waiting, events=events, head=str(head))
 
 
 def _whose(version: int, account: str | None) -> str:

@@ -49,6 +49,7 @@ from finexio_mcp.guards.ledger.rows import (
     Wanted,
 )
 from finexio_mcp.guards.ledger.schema import EVENTS, HEAD, OLD_VERSION, SUBMISSIONS, VERSION
+from finexio_mcp.guards.ledger.seen import Mark, Seen
 from finexio_mcp.guards.ledger.states import OPEN, Effect, State
 from finexio_mcp.guards.ledger.trouble import Unusable
 from finexio_mcp.settings import DEFAULT_ACCOUNT
@@ -109,6 +110,7 @@ def open_store(
     owner: str,
     account: str | None = DEFAULT_ACCOUNT,
     engine: Engine | None = None,
+    seen: Seen | None = None,
     now: Callable[[], int] | None = None,
 ) -> Store:
     """The store of a place that was prepared; made there if there never was one.
@@ -118,6 +120,7 @@ def open_store(
         owner: A random name of this process.
         account: See `Store`.
         engine: Connections that others use too; `None` makes some.
+        seen: See `Store`.
         now: See `Store`.
 
     Raises:
@@ -125,12 +128,12 @@ def open_store(
     """
     if place.file is None:
         engine = engine or open_engine(place.url)
-        store = Store(engine, scope=place.scope, account=account, owner=owner, now=now)
+        store = Store(engine, scope=place.scope, account=account, owner=owner, seen=seen, now=now)
         store.create()
         return store
     if is_new(place):
         create_file(place.file)
-    store = Store(open_file(place.file), scope=place.scope, account=account, owner=owner, now=now)
+    store = Store(open_file(place.file), scope=place.scope, account=account, owner=owner, seen=seen, now=now)
     store.check()
     seal(place)
     return store
@@ -152,8 +155,9 @@ class Store:
     Every transaction that writes locks the head row first, so writers go one after the other. The unique index over
     live identities holds without that lock too; each of the two alone keeps an invoice from being claimed twice.
 
-    An invoice is the same invoice whoever submits it, so there the index and the lock reach over all accounts. Of rows
-    of another account nothing else is seen or told.
+    An invoice is the same invoice whoever submits it, so there the index and the lock reach over all accounts; and a
+    record at Finexio that another account's submission made proves nothing about one's own. Of rows of another account
+    nothing else is seen, and nothing is told.
 
     A ledger of version 1 is read as it is. What only looks may therefore look before an upgrade, at a backup, and
     beside servers of the earlier version, which refuse to write once it was migrated. The first transaction that writes
@@ -164,6 +168,7 @@ class Store:
         scope: Origin and base path that are really called. Rows of other scopes are not seen.
         account: Whose submissions; `None`: those of all, for operators, who claim nothing.
         owner: A random name of this process.
+        seen: What others of this process saw of the ledger; `None`: there are none.
         now: Milliseconds since 1970; `None` is the database's own clock, the only one that processes share.
     """
 
@@ -174,6 +179,7 @@ class Store:
         scope: str,
         owner: str,
         account: str | None = DEFAULT_ACCOUNT,
+        seen: Seen | None = None,
         now: Callable[[], int] | None = None,
     ) -> None:
         self._engine = engine
@@ -182,8 +188,7 @@ class Store:
         self._owner = owner
         self._clock = now
         self._version: int | None = None
-        self._ledger_id: str | None = None
-        self._seen_seq = 0
+        self._seen = seen or Seen()
         self._sqlite = engine.dialect.name == "sqlite"
         self._writers = engine.execution_options(**{WRITES: True})
         # One snapshot for all that one method reads; in SQLite every transaction is that.
@@ -206,6 +211,8 @@ class Store:
                 connection.execute(_ONE_CREATOR)
             present = schema.present(connection)
             if not (present if self._sqlite else present & set(schema.METADATA.tables)):
+                if self._seen.mark().ledger_id is not None:
+                    raise Unusable("replaced")
                 schema.build(connection)
                 ledger_id = token_hex(16)
                 connection.execute(
@@ -221,11 +228,12 @@ class Store:
         Raises:
             Unusable: Saying what an operator should do.
         """
+        mark = self._seen.mark()
         with self._readers.begin() as connection:
             present = schema.present(connection)
             if "head" not in present:
                 raise Unusable("not_ours" if present - schema.EXPECTED else "damaged")
-            self._recognise(connection.execute(select(HEAD)).mappings().one_or_none())
+            self._recognise(connection.execute(select(HEAD)).mappings().one_or_none(), mark)
             if not present >= schema.EXPECTED:
                 raise Unusable("damaged")
             if self._sqlite:
@@ -241,7 +249,7 @@ class Store:
         """
         with self._reading() as connection:
             head = connection.execute(select(HEAD)).mappings().one()
-        told = hmac.new(key, head["ledger_id"].encode(), "sha256").hexdigest()
+        told = _key_check(key, head)
         if head["key_check"] is None:
             with self._writing() as writing:
                 writing.connection.execute(update(HEAD).where(HEAD.c.key_check.is_(None)).values(key_check=told))
@@ -249,6 +257,17 @@ class Store:
         else:
             known = head["key_check"]
         if not hmac.compare_digest(known, told):
+            raise Unusable("wrong_key")
+
+    def check_key(self, key: bytes) -> None:
+        """As `recognise_key`, for those who only look. A ledger that nobody has written to yet takes any.
+
+        Raises:
+            Unusable: It is another one.
+        """
+        with self._reading() as connection:
+            head = connection.execute(select(HEAD)).mappings().one()
+        if head["key_check"] is not None and not hmac.compare_digest(head["key_check"], _key_check(key, head)):
             raise Unusable("wrong_key")
 
     def close(self) -> None:
@@ -264,8 +283,13 @@ class Store:
 
     def head(self) -> str:
         """The end of the chain."""
+        return self.end()[1]
+
+    def end(self) -> tuple[int, str]:
+        """Number and hash of the newest event."""
         with self._reading() as connection:
-            return connection.execute(select(HEAD.c.hash)).scalar_one()
+            seq, hash_ = connection.execute(select(HEAD.c.seq, HEAD.c.hash)).one()
+            return seq, hash_
 
     # Submitting ----------------------------------------------------------------
 
@@ -310,7 +334,9 @@ class Store:
                     position for position, row in known.items() if likeness.differs(row, wanted[position])
                 )
                 return Claim(now_ms=writing.now_ms, known=known, differing=differing, elsewhere=elsewhere)
-            near = self._near(writing.connection, wanted, rules)
+            near, elsewhere = self._near(writing.connection, wanted, rules)
+            if elsewhere:
+                return Claim(now_ms=writing.now_ms, elsewhere=elsewhere)
             if any(likeness.refuses(found, rules) for found in near):
                 return Claim(now_ms=writing.now_ms, near=near, near_refuses=True)
             if effect == "pay" and rules.max_day_cents is not None:
@@ -396,14 +422,19 @@ class Store:
 
     # What was left behind, and what is in doubt --------------------------------
 
-    def take_over(self) -> list[Submission]:
+    def take_over(self, op_id: str | None = None) -> list[Submission]:
         """See to rows whose lease is over: what was not sent never will be, what was sent is in doubt.
+
+        Args:
+            op_id: Only those of this call.
 
         Returns:
             Those rows, as they now stand.
         """
         with self._writing() as writing:
             over = self._select().where(schema.IS_LEASED, _S.lease_until_ms <= writing.now_ms)
+            if op_id is not None:
+                over = over.where(_S.op_id == op_id)
             rows = _submissions(writing.connection, over.order_by(_S.id))
             return self._apply(writing, [(row, moves.taken_over(row, writing.now_ms)) for row in rows])
 
@@ -506,16 +537,19 @@ class Store:
             return self._rows_of(connection, op_id)
 
     def owners_of(self, finexio_ids: Collection[str]) -> dict[str, int]:
-        """The submission that each Finexio id belongs to, where one is known; of several the first."""
+        """The submission, whosever, that each Finexio id belongs to, where one is known; of several the first.
+
+        Two logins of one company see the same records, and what one of them made is no proof for the other.
+        """
         query = select(_S.finexio_id, func.min(_S.id)).where(
-            _S.finexio_id.in_(sorted(finexio_ids)), schema.HAS_FINEXIO_ID
+            _S.scope == self._scope, _S.finexio_id.in_(sorted(finexio_ids)), schema.HAS_FINEXIO_ID
         )
         with self._reading() as connection:
-            query = query.where(self._ours()).group_by(_S.finexio_id)
-            return {finexio_id: id_ for finexio_id, id_ in connection.execute(query) if finexio_id is not None}
+            rows = connection.execute(query.group_by(_S.finexio_id))
+            return {finexio_id: id_ for finexio_id, id_ in rows if finexio_id is not None}
 
     def has_rival(self, row: Submission, created_by: Sequence[str]) -> bool:
-        """Whether another change that reached Finexio, or may have, made what this one was to create.
+        """Whether another change, whosever, that reached Finexio, or may have, made what this one was to create.
 
         Args:
             row: A change.
@@ -526,7 +560,7 @@ class Store:
         named = or_(*(_S.change.contains(json.dumps(key), autoescape=True) for key in row.change.records))
         reached = _S.id != row.id, _S.state.not_in([State.ABSENT, State.REJECTED])
         with self._reading() as connection:
-            others = _submissions(connection, self._select().where(named, *reached))
+            others = _submissions(connection, self._everybodys().where(named, *reached))
         return any(likeness.contests(other, row, created_by) for other in others)
 
     def find(
@@ -615,21 +649,23 @@ class Store:
     def _writing(self) -> Generator[Writing]:
         if self._version != VERSION:
             self._migrate()
+        mark = self._seen.mark()
         try:
             with self._writers.begin() as connection:
-                head = self._lock_head(connection)
+                head = self._lock_head(connection, mark)
                 writing = Writing(connection, head, self._time(connection))
                 yield writing
                 seq = self._append(writing)
-            self._seen_seq = seq
+            self._seen.note(head["ledger_id"], seq, VERSION)
         except IntegrityError:
             # Our own reading allowed what the database refuses: never to be taken for an answer.
             raise Unusable("inconsistent") from None
 
     @contextmanager
     def _reading(self) -> Generator[Connection]:
+        mark = self._seen.mark()
         with self._readers.begin() as connection:
-            self._recognise(connection.execute(select(HEAD)).mappings().one_or_none())
+            self._recognise(connection.execute(select(HEAD)).mappings().one_or_none(), mark)
             yield connection
 
     def _migrate(self) -> None:
@@ -644,22 +680,26 @@ class Store:
                 "the ledger is of version %d now; servers that only know an earlier one cannot write", VERSION
             )
 
-    def _lock_head(self, connection: Connection) -> RowMapping:
+    def _lock_head(self, connection: Connection, mark: Mark) -> RowMapping:
         """Wait until no other transaction writes. SQLite's began so."""
-        return self._recognise(connection.execute(select(HEAD).with_for_update()).mappings().one_or_none())
+        return self._recognise(connection.execute(select(HEAD).with_for_update()).mappings().one_or_none(), mark)
 
-    def _recognise(self, head: RowMapping | None) -> RowMapping:
-        """See that it is still the ledger that this store began with, and not an earlier copy of it."""
+    def _recognise(self, head: RowMapping | None, mark: Mark) -> RowMapping:
+        """See that it is still the ledger that this process knows, and not an earlier copy of it.
+
+        Args:
+            head: As it is read now.
+            mark: How far the ledger had come before this transaction began.
+        """
         if head is None:
             raise Unusable("damaged")
         version = head["version"]
         if version not in (OLD_VERSION, VERSION):
             raise Unusable("unknown_version")
-        if self._ledger_id not in (None, head["ledger_id"]) or head["seq"] < self._seen_seq:
+        if not mark.fits(head["ledger_id"], head["seq"], version):
             raise Unusable("replaced")
-        if version < (self._version or version):
-            raise Unusable("replaced")
-        self._ledger_id, self._seen_seq, self._version = head["ledger_id"], head["seq"], version
+        self._seen.note(head["ledger_id"], head["seq"], version)
+        self._version = version
         return head
 
     def _time(self, connection: Connection) -> int:
@@ -757,7 +797,7 @@ class Store:
         return self._account in (None, row.account)
 
     def _everybodys(self) -> Select[Any]:
-        """Whosever; only to keep an invoice from being submitted twice."""
+        """Whosever; so that no invoice is submitted twice, and nothing that another made is taken for one's own."""
         columns = _OLD_COLUMNS if self._version == OLD_VERSION else _COLUMNS
         return select(*columns).where(_S.scope == self._scope)
 
@@ -815,28 +855,39 @@ class Store:
             if not any(id_ > row.id and keys & likeness.record_keys(row) for id_, keys in others)
         }
 
-    def _near(self, connection: Connection, wanted: Sequence[Wanted], rules: Rules) -> tuple[Near, ...]:
-        """Live invoices of the same supplier with almost the same number, or with the same amount and date."""
+    def _near(
+        self, connection: Connection, wanted: Sequence[Wanted], rules: Rules
+    ) -> tuple[tuple[Near, ...], frozenset[int]]:
+        """Live invoices of the same supplier with almost the same number, or with the same amount and date.
+
+        Of other accounts only what is unsettled and for the same buyer counts, and of that only the position is told.
+        """
         kinds: tuple[tuple[dict[str, list[int]], ColumnElement[str], Literal["number", "amount"]], ...] = (
             (likeness.grouped(wanted, likeness.number_key), schema.SUPPLIER_NUMBER, "number"),
             (likeness.grouped(wanted, likeness.amount_key), schema.SUPPLIER_AMOUNT, "amount"),
         )
         found: dict[int, dict[int, Near]] = {}
+        elsewhere: set[int] = set()
         for positions, key, why in kinds:
-            query = self._select().add_columns(key.label("near_key")).where(key.in_(sorted(positions)), schema.IS_LIVE)
+            chosen = key.in_(sorted(positions)), schema.IS_LIVE
+            query = self._everybodys().add_columns(key.label("near_key")).where(*chosen)
             for row in connection.execute(query).mappings() if positions else ():
                 earlier = stored.submission(row)
                 for position in positions[row["near_key"]]:
-                    if likeness.is_near(earlier, wanted[position], rules):
+                    if not self._is_own(earlier):
+                        if likeness.is_near_elsewhere(earlier, wanted[position], rules):
+                            elsewhere.add(position)
+                    elif likeness.is_near(earlier, wanted[position], rules):
                         near = Near(position=position, earlier=earlier, why=why)
                         found.setdefault(position, {}).setdefault(earlier.id, near)
-        return tuple(
+        nears = tuple(
             near
             for position, nears in sorted(found.items())
             for near in sorted(likeness.unknown_to_caller(nears.values(), wanted[position]), key=likeness.urgency)[
                 :MAX_NEAR
             ]
         )
+        return nears, frozenset(elsewhere)
 
     def _day_cents(self, writing: Writing, wanted: Sequence[Wanted], replaced: Collection[Submission]) -> int:
         """What the last 24 hours come to with this claim."""
@@ -1000,6 +1051,10 @@ class Store:
         for event in connection.execute(query).mappings():
             found.setdefault(event["submission_id"], []).append(event)
         return found
+
+
+def _key_check(key: bytes, head: RowMapping) -> str:
+    return hmac.new(key, head["ledger_id"].encode(), "sha256").hexdigest()
 
 
 def _why_not(rows: Sequence[Submission]) -> str:

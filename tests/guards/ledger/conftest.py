@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Generator
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -190,10 +191,17 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
     return request.getfixturevalue("server" if request.param == "postgresql" else "file")
 
 
+def end_of(store: Store) -> dict[str, Any]:
+    """The end of the chain, as a glance shows it."""
+    events, head = store.end()
+    return {"events": events, "head": head}
+
+
 def invoice(
     number: str,
     *,
     amount_cents: int = 10_00,
+    buyer: str = "b-1",
     supplier: str = "s-1",
     invoice_date: str = "2026-11-01",
     discount_cents: int = 0,
@@ -203,7 +211,7 @@ def invoice(
 ) -> Wanted:
     """An invoice that a call wants to submit."""
     facts = InvoiceFacts(
-        buyer="b-1",
+        buyer=buyer,
         supplier=supplier,
         number=number,
         amount_cents=amount_cents,
@@ -213,7 +221,7 @@ def invoice(
         near_number=number.casefold() if near_number is None else near_number,
     )
     return Wanted(
-        identity=f"{SCOPE} b-1 {supplier} {number.casefold()}",
+        identity=f"{SCOPE} {buyer} {supplier} {number.casefold()}",
         invoice=facts,
         resubmits=resubmits,
         not_a_duplicate_of=not_a_duplicate_of,

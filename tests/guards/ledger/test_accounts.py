@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from finexio_mcp.guards.ledger.rows import Look, Outcome, Rules, Submission
+from finexio_mcp.guards.ledger.rows import ChangeFacts, Look, Outcome, Rules, Submission, Wanted
 from finexio_mcp.guards.ledger.states import State
 from finexio_mcp.guards.ledger.store import Store
 
 from .conftest import LEASE_MS, RULES, SCOPE, Ledger, change, invoice
-from .test_store import CONFIRMED, UNKNOWN, claim, send, states, submit
+from .test_store import CONFIRMED, REFUSED, UNKNOWN, claim, send, states, submit
 
 ABSENT = Outcome(state=State.ABSENT, reason="not_found")
 
@@ -144,7 +144,6 @@ def test_nobody_sees_or_moves_what_is_anothers(ledger: Ledger, acme: Store, glob
     assert globex.get("op-1") == []
     assert globex.find() == []
     assert globex.history("op-1") == []
-    assert globex.owners_of(["f-1"]) == {}
     assert globex.counts() == {}
     assert set(globex.unsettled().values()) == {0}
     assert globex.next_due_ms() is None
@@ -153,7 +152,6 @@ def test_nobody_sees_or_moves_what_is_anothers(ledger: Ledger, acme: Store, glob
     assert globex.end_look({row.id: Look(outcome=ABSENT, next_look_at_ms=None, absent_since_ms=None)}) == []
     with pytest.raises(Exception, match="no such submission"):
         globex.resolve("op-1", number=None, state=State.CONFIRMED, note="seen")
-    assert acme.owners_of(["f-1"]).keys() == {"f-1"}
     assert states(acme.get("op-1")) == ["in_doubt"]
 
 
@@ -161,7 +159,29 @@ def test_what_looks_alike_is_looked_for_in_an_accounts_own_submissions(acme: Sto
     """Ours: another company's invoice of the same amount is nobody's duplicate, and nobody's business."""
     submit(acme, invoice("INV-1"), outcome=UNKNOWN)
 
-    assert claim(globex, invoice("INV-01", near_number="inv-1"), op_id="op-2").near == ()
+    claimed = claim(globex, invoice("INV-01", near_number="inv-1", buyer="b-2"), op_id="op-2")
+
+    assert (claimed.near, len(claimed.rows)) == ((), 1)
+
+
+@pytest.mark.parametrize("state", ["intended", "sent", "in_doubt"])
+def test_what_looks_like_an_unsettled_invoice_of_another_login_is_not_claimed(
+    state: str, acme: Store, globex: Store
+) -> None:
+    """Ours: two logins of one company might pay it twice; only that it is so is told, and of other buyers nothing."""
+    match state:
+        case "intended":
+            claim(acme, invoice("INV-0077", near_number="77"))
+        case "sent":
+            send(acme, invoice("INV-0077", near_number="77"))
+        case _:
+            submit(acme, invoice("INV-0077", near_number="77"), outcome=UNKNOWN)
+
+    told = claim(globex, invoice("INV 77", amount_cents=4, near_number="77"), op_id="op-2")
+    other_buyer = claim(globex, invoice("INV 77", amount_cents=4, near_number="77", buyer="b-2"), op_id="op-3")
+
+    assert (told.elsewhere, told.near, told.rows) == ({0}, (), ())
+    assert (other_buyer.elsewhere, other_buyer.near, len(other_buyer.rows)) == (frozenset(), (), 1)
 
 
 def test_the_days_sum_is_an_accounts_own(acme: Store, globex: Store) -> None:
@@ -181,6 +201,55 @@ def test_a_change_repeated_in_another_account_is_another_change(acme: Store, glo
     assert globex.recall(change("a", "counterparty:c-1"), effect="write", rules=RULES) is None
     (row,) = claim(globex, change("b", "counterparty:c-1"), op_id="op-2", effect="write").rows
     assert not globex.has_rival(row, ["email"])
+
+
+# What one account made proves nothing for another ----------------------------------
+
+
+def test_a_record_belongs_to_whoever_submitted_it_for_all_accounts(acme: Store, globex: Store) -> None:
+    """Ours: two logins of one company see the same records, and what one of them made is not the other's."""
+    (row,) = submit(acme, invoice("INV-1"))
+
+    assert globex.owners_of(["f-1", "f-2"]) == acme.owners_of(["f-1", "f-2"]) == {"f-1": row.id}
+
+
+CODE = "counterparty:code:a-1"
+
+
+def code(name: str, digest: str | None = "digest-a-1") -> Wanted:
+    """A create of a record of one code, whose digest it may leave out."""
+    digests = {"email": f"digest-{name}", **({"code": digest} if digest is not None else {})}
+    facts = ChangeFacts(records=(CODE,), kept={"code": "a-1"}, digests=(digests,))
+    return Wanted(identity=f"change {name}", change=facts)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "outcome", "rival"),
+    [
+        ("digest-a-1", CONFIRMED, True),
+        ("digest-a-1", UNKNOWN, True),
+        ("digest-a-1", REFUSED, False),
+        ("another", CONFIRMED, False),
+        (None, CONFIRMED, False),
+    ],
+)
+def test_a_create_of_another_account_is_a_rival_under_the_same_key_alone(
+    theirs: str | None, outcome: Outcome, rival: bool, acme: Store, globex: Store
+) -> None:
+    """Ours: it may be a login of the same company; a key that is not said is most often another company's."""
+    (row,) = submit(acme, code("a"), effect="write", outcome=UNKNOWN)
+    submit(globex, code("b", theirs), op_id="op-2", effect="write", outcome=outcome)
+
+    assert acme.has_rival(row, ["code"]) is rival
+
+
+def test_what_another_account_made_before_is_known_by_its_id_and_is_no_rival(acme: Store, globex: Store) -> None:
+    """Ours: or two companies that number their suppliers alike would leave each other in doubt for ever."""
+    (theirs,) = submit(globex, code("b"), op_id="op-2", effect="write")
+    (row,) = submit(acme, code("a"), effect="write", outcome=UNKNOWN)
+
+    assert not acme.has_rival(row, ["code"])
+    assert acme.owners_of(["f-1"]) == {"f-1": theirs.id}
 
 
 # The operator's view ---------------------------------------------------------------
@@ -214,3 +283,20 @@ def test_the_last_word_of_an_operator_frees_the_number_for_all(acme: Store, glob
     (row,) = claim(globex, invoice("INV-1"), op_id="op-2").rows
 
     assert row.doubtful_before
+
+
+def test_what_the_process_of_an_account_that_is_gone_left_behind_can_be_taken_over_for_it(
+    ledger: Ledger, acme: Store, globex: Store, everybody: Store
+) -> None:
+    """Ours: one call at a time, and only when its time is over; nobody else would ever see to it."""
+    (row,) = send(acme, invoice("INV-1"))
+    send(globex, invoice("INV-2", amount_cents=99), op_id="op-2")
+
+    assert everybody.take_over("op-1") == []
+    ledger.clock.ms += 10 * LEASE_MS
+
+    assert states(everybody.take_over("op-1")) == ["in_doubt"]
+    assert states(globex.get("op-2")) == ["sent"]
+    assert states(everybody.resolve("op-1", number=None, state=State.ABSENT, note="not there")) == ["absent"]
+    assert acme.get("op-1")[0].id == row.id
+    assert everybody.verify().problems == ()

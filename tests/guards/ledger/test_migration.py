@@ -20,6 +20,7 @@ from finexio_mcp.guards.ledger.engines import WRITES
 from finexio_mcp.guards.ledger.existing import consult
 from finexio_mcp.guards.ledger.place import Peeked, Place, locate, peek
 from finexio_mcp.guards.ledger.rows import Outcome, Submission
+from finexio_mcp.guards.ledger.seen import Mark
 from finexio_mcp.guards.ledger.states import State
 from finexio_mcp.guards.ledger.store import Store
 from finexio_mcp.guards.ledger.trouble import Unusable
@@ -107,7 +108,7 @@ def test_what_was_there_belongs_to_the_default_account(before: Ledger) -> None:
         assert store(before, "acme").find() == []
         assert store(before, "acme").counts() == {}
         assert store(before, "acme").next_due_ms() is None
-        assert store(before, "acme").owners_of(["f-1", "f-9"]) == {}
+        assert store(before, "acme").owners_of(["f-1", "f-9"]) == store(before).owners_of(["f-1", "f-9"])
         assert store(before, "acme").get("op_0000000000000000") == []
         migrate(before)
     assert version(before) == 2
@@ -130,7 +131,7 @@ def test_a_glance_reads_the_old_version_too(tmp_path: Path) -> None:
     assert seen.due > 0
     assert seen.waiting > 0
     assert peek(place, now_ms=later) == peek(place, account="default", now_ms=later) == seen
-    assert peek(place, account="acme", now_ms=later) == Peeked(head=HEAD["hash"])
+    assert peek(place, account="acme", now_ms=later) == Peeked(events=HEAD["seq"], head=HEAD["hash"])
 
 
 def test_of_an_old_ledger_a_glance_shows_other_accounts_nothing(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_of_an_old_ledger_a_glance_shows_other_accounts_nothing(tmp_path: Path) 
     file.with_name("ledger.key").write_bytes(b"k" * 32)
     place = locate(load(FINEXIO_MCP_LEDGER_URL=f"sqlite:///{file}", FINEXIO_BASE_URL=SCOPE))
 
-    assert peek(place, account="acme", now_ms=NOW_MS + 10**9) == Peeked(head=HEAD["hash"])
+    assert peek(place, account="acme", now_ms=NOW_MS + 10**9) == Peeked(events=HEAD["seq"], head=HEAD["hash"])
 
 
 def place_of(ledger: Ledger) -> Place:
@@ -291,10 +292,10 @@ def test_what_was_paid_before_is_known_after(before: Ledger) -> None:
 class Earlier(Store):
     """A server that only knows version 1: like every version, it looks at the number in each of its transactions."""
 
-    def _recognise(self, head: RowMapping | None) -> RowMapping:
+    def _recognise(self, head: RowMapping | None, mark: Mark) -> RowMapping:
         if head is None or head["version"] != schema.OLD_VERSION:
             raise Unusable("unknown_version")
-        return super()._recognise(head)
+        return super()._recognise(head, mark)
 
     def _migrate(self) -> None:
         """It knows nothing of that."""

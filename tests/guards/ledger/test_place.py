@@ -52,7 +52,7 @@ from finexio_mcp.guards.ledger.store import Store, open_store
 from finexio_mcp.guards.ledger.trouble import Kind, Unusable
 from finexio_mcp.settings import Settings, load
 
-from .conftest import LEASE_MS, RULES, START_MS, invoice
+from .conftest import LEASE_MS, RULES, START_MS, end_of, invoice
 
 STATE_KEY = "k" * 40
 PASSWORD = "s3cr3t-Passw0rd"
@@ -685,9 +685,9 @@ def test_a_glance_counts_what_was_left_behind(store: Store, place: Place) -> Non
     submit(store, "2")
     submit(store, "3", Outcome(state=State.CONFIRMED, reason="accepted", finexio_id="f-3"))
 
-    assert peek(place, now_ms=START_MS + LEASE_MS - 1) == Peeked(ahead=2, head=store.head())
-    assert peek(place, now_ms=START_MS + LEASE_MS) == Peeked(expired=1, ahead=1, head=store.head())
-    assert peek(place, now_ms=START_MS + 2 * LEASE_MS) == Peeked(expired=2, head=store.head())
+    assert peek(place, now_ms=START_MS + LEASE_MS - 1) == Peeked(ahead=2, **end_of(store))
+    assert peek(place, now_ms=START_MS + LEASE_MS) == Peeked(expired=1, ahead=1, **end_of(store))
+    assert peek(place, now_ms=START_MS + 2 * LEASE_MS) == Peeked(expired=2, **end_of(store))
 
 
 def test_a_glance_counts_what_is_due_and_what_waits_for_a_person(store: Store, place: Place) -> None:
@@ -703,8 +703,8 @@ def test_a_glance_counts_what_is_due_and_what_waits_for_a_person(store: Store, p
         }
     )
 
-    assert peek(place, now_ms=START_MS + LOOK_MS - 1) == Peeked(ahead=1, waiting=2, head=store.head())
-    assert peek(place, now_ms=START_MS + LOOK_MS) == Peeked(due=1, waiting=2, head=store.head())
+    assert peek(place, now_ms=START_MS + LOOK_MS - 1) == Peeked(ahead=1, waiting=2, **end_of(store))
+    assert peek(place, now_ms=START_MS + LOOK_MS) == Peeked(due=1, waiting=2, **end_of(store))
 
 
 def test_what_somebody_is_looking_up_is_not_due(store: Store, place: Place) -> None:
@@ -712,8 +712,8 @@ def test_what_somebody_is_looking_up_is_not_due(store: Store, place: Place) -> N
     row = submit(store, "1", DOUBT)
     store.begin_look(lease_ms=2 * LOOK_MS, ids=[row], due_only=False)
 
-    assert peek(place, now_ms=START_MS + LOOK_MS) == Peeked(ahead=1, head=store.head())
-    assert peek(place, now_ms=START_MS + 2 * LOOK_MS) == Peeked(due=1, head=store.head())
+    assert peek(place, now_ms=START_MS + LOOK_MS) == Peeked(ahead=1, **end_of(store))
+    assert peek(place, now_ms=START_MS + 2 * LOOK_MS) == Peeked(due=1, **end_of(store))
 
 
 def test_a_glance_goes_by_the_clock_of_the_store(place: Place, settings: Settings) -> None:
@@ -723,7 +723,7 @@ def test_a_glance_goes_by_the_clock_of_the_store(place: Place, settings: Setting
         store.claim([invoice("1")], op_id="1", tool="t", effect="pay", rules=Rules(lease_ms=0))
         store.claim([invoice("2", amount_cents=2)], op_id="2", tool="t", effect="pay", rules=Rules(lease_ms=3_600_000))
 
-        assert peek(place) == Peeked(expired=1, ahead=1, head=store.head())
+        assert peek(place) == Peeked(expired=1, ahead=1, **end_of(store))
 
 
 def test_a_glance_sees_only_its_own_api(store: Store, place: Place) -> None:
@@ -732,7 +732,7 @@ def test_a_glance_sees_only_its_own_api(store: Store, place: Place) -> None:
 
     elsewhere = replace(place, scope="https://elsewhere.example/v2")
 
-    assert peek(elsewhere, now_ms=START_MS * 2) == Peeked(head=store.head())
+    assert peek(elsewhere, now_ms=START_MS * 2) == Peeked(**end_of(store))
 
 
 @pytest.mark.parametrize(
@@ -823,14 +823,14 @@ os._exit(9)
 def test_a_glance_at_what_a_crash_left_sends_for_the_store(store: Store, place: Place) -> None:
     """Ours: reading cannot roll back; the store does, and then everything is as it was before."""
     submit(store, "1")
-    head = store.head()
+    end = end_of(store)
     died = subprocess.run([sys.executable, "-c", DIE_WRITING, str(file_of(place))], timeout=60, check=False)
 
     assert died.returncode == 9
     assert sorted(found(file_of(place).parent)) == ["ledger.db", "ledger.db-journal", "ledger.key"]
     assert peek(place) == Peeked(trouble="locked")
-    assert store.head() == head
-    assert peek(place, now_ms=START_MS) == Peeked(ahead=1, head=head)
+    assert end_of(store) == end
+    assert peek(place, now_ms=START_MS) == Peeked(ahead=1, **end)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from finexio_mcp.guards.ledger.store import Store, Unresolvable, Writing, create
 from finexio_mcp.guards.ledger.trouble import Unusable, explain
 from finexio_mcp.settings import load
 
-from .conftest import LEASE_MS, RULES, SCOPE, START_MS, Ledger, change, invoice
+from .conftest import LEASE_MS, RULES, SCOPE, START_MS, Ledger, change, end_of, invoice
 
 CONFIRMED = Outcome(state=State.CONFIRMED, reason="accepted", http_status=201, finexio_id="f-1")
 REFUSED = Outcome(state=State.REJECTED, reason="refused", http_status=400)
@@ -1204,7 +1204,7 @@ def test_a_glance_without_the_store_sees_the_same(file: Ledger, tmp_path: Path) 
 
     seen = peek(place, now_ms=START_MS + LEASE_MS + 1)
 
-    assert seen == Peeked(expired=1, due=1, head=store.head())
+    assert seen == Peeked(expired=1, due=1, **end_of(store))
 
 
 def test_a_first_start_ends_with_a_ledger_and_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1232,9 +1232,14 @@ def test_a_first_start_ends_with_a_ledger_and_its_key(tmp_path: Path, monkeypatc
 
 def test_a_ledger_knows_its_key_again(ledger: Ledger) -> None:
     """Ours: two hosts with different keys would not recognise each other's changes."""
+    ledger.store("nobody yet").check_key(b"x" * 32)
     ledger.store("first").recognise_key(b"k" * 32)
 
     ledger.store("second").recognise_key(b"k" * 32)
+    ledger.store("who looks").check_key(b"k" * 32)
+    with pytest.raises(Unusable) as caught:
+        ledger.store("who looks").check_key(b"x" * 32)
+    assert caught.value.kind == "wrong_key"
     with pytest.raises(Unusable) as caught:
         ledger.store("third").recognise_key(b"x" * 32)
 
