@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, RowMapping, select
 
 from finexio_mcp.guards.ledger.rows import InvoiceFacts, Rules, Wanted
 from finexio_mcp.guards.ledger.schema import HEAD
+from finexio_mcp.guards.ledger.seen import Mark
 from finexio_mcp.guards.ledger.store import Store, Writing, open_engine
 from finexio_mcp.guards.ledger.trouble import Unusable
 
@@ -32,8 +33,8 @@ PATIENCE_SECONDS = 60
 class Unlocked(Store):
     """The lock is forgotten: whoever reads may read what somebody else is just changing."""
 
-    def _lock_head(self, connection: Connection) -> RowMapping:
-        head = self._recognise(connection.execute(select(HEAD)).mappings().one())
+    def _lock_head(self, connection: Connection, mark: Mark) -> RowMapping:
+        head = self._recognise(connection.execute(select(HEAD)).mappings().one(), mark)
         if self._sqlite:
             # Every statement becomes a transaction of its own.
             connection.exec_driver_sql("COMMIT")
@@ -43,7 +44,7 @@ class Unlocked(Store):
         # The chain is a fence of its own: here it is locked for its own sake only, and too late for the claim.
         if self._sqlite:
             writing.connection.exec_driver_sql("BEGIN IMMEDIATE")
-        writing.head = super()._lock_head(writing.connection)
+        writing.head = super()._lock_head(writing.connection, Mark())
         return super()._append(writing)
 
 
