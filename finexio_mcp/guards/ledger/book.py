@@ -210,7 +210,7 @@ class Book:
         if not self.place.shared:
             return await anyio.to_thread.run_sync(ask, limiter=limiter)
         # A server that does not answer is: what it may commit later was never acted on, so it is settled like anything
-        # that a process left behind. Until the thread is back, further calls wait for it, and no longer than this.
+        # that a process left behind. Its thread stays behind until the server answers or the connection breaks.
         with anyio.move_on_after(SERVER_SECONDS, shield=True):
             return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=limiter)
         raise Unusable("unreachable")
