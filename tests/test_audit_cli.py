@@ -293,7 +293,7 @@ def test_an_export_that_is_not_there_is_said(tmp_path: Path) -> None:
     """Ours."""
     result = run({}, "verify", "--export", str(tmp_path / "none"))
 
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "cannot be checked: No such file or directory" in result.stderr
 
 
@@ -303,7 +303,7 @@ def test_an_export_with_filters_is_not_called_whole(files: Office, tmp_path: Pat
     run(files, "export", str(tmp_path / "out"), "--tool", "list_all_finexio_payments")
     result = run(files, "verify", "--export", str(tmp_path / "out"))
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "made with filters" in result.stderr
 
 

@@ -56,7 +56,7 @@ def verify(get_settings: GetSettings, account: str | None, directory: Path | Non
     outside this machine (the server logs them when it starts and when it removes what is too old, and exports hold
     them). An entry whose number was noted has the hash that was noted, and is there until it is too old.
 
-    Exits with 1 if something is wrong, or if there is nothing to check.
+    Exits with 1 if something is wrong, or if there is nothing to check; with 2 if what --export names cannot be checked.
 
     \b
     Example: finexio-mcp audit verify --json
@@ -115,9 +115,10 @@ def _of_export(directory: Path) -> tuple[list[str], list[Verified]]:
     try:
         return exporting.verify(directory)
     except exporting.Unreadable as error:
-        fail(str(error))
+        # Not 1, which says that somebody changed it.
+        raise click.UsageError(str(error)) from None
     except OSError as error:
-        fail(f"{directory} cannot be checked: {error.strerror}.")
+        raise click.UsageError(f"{directory} cannot be checked: {error.strerror}.") from None
 
 
 def _lines(chains: Sequence[Verified]) -> Iterator[str]:
