@@ -56,7 +56,7 @@ def verify(get_settings: GetSettings, account: str | None, directory: Path | Non
     outside this machine (the server logs them when it starts and when it removes what is too old, and exports hold
     them). An entry whose number was noted has the hash that was noted, and is there until it is too old.
 
-    Exits with 1 if something is wrong, or if there is nothing to check; with 2 if what --export names cannot be checked.
+    Exits with 1 if something is wrong or there is nothing to check, with 2 if what --export names cannot be checked.
 
     \b
     Example: finexio-mcp audit verify --json
