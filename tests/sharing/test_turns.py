@@ -205,6 +205,7 @@ from finexio_mcp.clock import Clock
 from finexio_mcp.errors import Overloaded
 from finexio_mcp.settings import load
 from finexio_mcp.sharing.rate import SharedRate
+from finexio_mcp.sharing.database import REST_SECONDS
 from finexio_mcp.sharing.turns import Turns
 
 async def main():
@@ -306,6 +307,7 @@ def test_processes_keep_to_the_limit_while_postgresql_ends_and_comes_back(postgr
     moments = servers.end()
 
     assert most_beyond(moments, 5) <= 6 + LATE
-    assert [moment for moment in moments if stopped < moment < started]
+    # Whoever has found it away asks no more for so long, even if it was back in no time.
+    assert [moment for moment in moments if stopped < moment < started + REST_SECONDS]
     whole = [moment for moment in moments if moment > moments[-1] - 5]
     assert len(whole) >= 20
