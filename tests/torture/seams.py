@@ -140,7 +140,7 @@ def _watch_ledger() -> None:
 
 def _watch_wire() -> None:
     from finexio_mcp.api.client import Fence, FinexioClient
-    from finexio_mcp.engine import Engine
+    from finexio_mcp.hub import Hub
 
     inner = Fence.__call__
 
@@ -152,7 +152,7 @@ def _watch_wire() -> None:
     setattr(Fence, "__call__", traced)  # noqa: B010
     around(FinexioClient, "write", after=lambda: reach("wire: answer read"))
     around(FinexioClient, "read", after=lambda: reach("look: page read"))
-    around(Engine, "run", after=lambda: reach("call: answered"))
+    around(Hub, "run", after=lambda: reach("call: answered"))
 
 
 SHORTER: Mapping[str, float] = {

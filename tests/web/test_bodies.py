@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from finexio_mcp.engine import Engine
+from finexio_mcp.hub import Hub
 from finexio_mcp.web import edge
 from tests.calls import BUYER, PAY, SUPPLIER, WRITES, changes, office
 from tests.web.serving import Site, child, served
@@ -513,7 +513,7 @@ async def fail(*_args: Any, **_more: Any) -> Any:
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_an_error_of_ours_says_nothing_about_itself(revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ours: neither its text nor where it happened, on any wire; the log has the place (C1)."""
-    monkeypatch.setattr(Engine, "run", fail)
+    monkeypatch.setattr(Hub, "run", fail)
     with served(office()) as site:
         reply = call(site, revision, PAYMENTS)
         with Stream(site) as stream:
