@@ -17,7 +17,7 @@ import finexio_mcp
 
 ROOT = Path(finexio_mcp.__file__).parent
 ROWS = (
-    ("errors", "shapes", "clock", "settings", "wire", "printing"),
+    ("errors", "shapes", "clock", "settings", "wire", "printing", "options"),
     ("accounts", "callers"),
     ("calls",),
     ("catalog", "logs", "telemetry", "tools", "clients", "gate", "introduction"),

@@ -17,10 +17,10 @@ from finexio_mcp.audit_cli.desk import (
     json_option,
     nothing_there,
     place_of,
-    simulator_option,
 )
 from finexio_mcp.guards.ledger.place import describe
 from finexio_mcp.guards.ledger.rows import moment
+from finexio_mcp.options import simulator_option
 from finexio_mcp.printing import print_json, print_lines
 
 if TYPE_CHECKING:

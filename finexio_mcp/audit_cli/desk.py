@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import re
 import sys
 import time
@@ -60,18 +59,6 @@ class Moment(MomentType):
             self.fail("allowed: 90m, 24h, 7d, 4w ago, or a date or time such as 2026-11-01 or 2026-11-01T09:30Z")
 
 
-def _choose_simulator(context: click.Context, _option: click.Parameter, chosen: bool) -> None:
-    if chosen:
-        context.obj = functools.partial(context.obj, simulator=True)
-
-
-simulator_option = click.option(
-    "--simulator",
-    is_flag=True,
-    expose_value=False,
-    callback=_choose_simulator,
-    help="For a server on the built-in simulator.",
-)
 account_option = click.option("--account", metavar="NAME", help="Only calls for this account. Default: all.")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 

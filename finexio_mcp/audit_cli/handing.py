@@ -17,8 +17,8 @@ from finexio_mcp.audit_cli.desk import (
     nothing_there,
     place_of,
     require_tool,
-    simulator_option,
 )
+from finexio_mcp.options import simulator_option
 
 if TYPE_CHECKING:
     from finexio_mcp.audit.reading import Reader

@@ -18,10 +18,10 @@ from finexio_mcp.audit_cli.desk import (
     nothing_there,
     place_of,
     require_tool,
-    simulator_option,
 )
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.ledger.rows import moment
+from finexio_mcp.options import simulator_option
 from finexio_mcp.printing import print_json, print_lines
 
 if TYPE_CHECKING:

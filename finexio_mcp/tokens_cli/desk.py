@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import sys
 from collections.abc import Awaitable, Callable
@@ -25,20 +24,6 @@ GetSettings = Callable[..., "Settings"]
 
 # What keeps a command from its work is said by the command itself, once.
 logging.getLogger("finexio_mcp.access").addHandler(logging.NullHandler())
-
-
-def _choose_simulator(context: click.Context, _option: click.Parameter, chosen: bool) -> None:
-    if chosen:
-        context.obj = functools.partial(context.obj, simulator=True)
-
-
-simulator_option = click.option(
-    "--simulator",
-    is_flag=True,
-    expose_value=False,
-    callback=_choose_simulator,
-    help="For a server on the built-in simulator.",
-)
 
 
 def ask_book(settings: Settings, ask: Callable[[AccessBook], Awaitable[T]]) -> T:

@@ -7,8 +7,9 @@ import sys
 import click
 
 from finexio_mcp.access.book import AccessBook
+from finexio_mcp.options import simulator_option
 from finexio_mcp.settings import Settings
-from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, command, fail, place_of, simulator_option
+from finexio_mcp.tokens_cli.desk import GetSettings, ask_book, command, fail, place_of
 from finexio_mcp.tokens_cli.terms import chosen_account_option
 
 NONE = "Nothing was revoked: in {place} no token or sign-in of that name or id still lasts. See `{list}`."

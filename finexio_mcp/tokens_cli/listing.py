@@ -12,6 +12,7 @@ from finexio_mcp.access.book import AccessBook
 from finexio_mcp.access.grants import Grant
 from finexio_mcp.guards.cleaning import clean
 from finexio_mcp.guards.ledger.rows import moment
+from finexio_mcp.options import simulator_option
 from finexio_mcp.printing import print_json, print_lines
 from finexio_mcp.tokens_cli.desk import (
     GetSettings,
@@ -20,7 +21,6 @@ from finexio_mcp.tokens_cli.desk import (
     limits,
     moment_or_never,
     place_of,
-    simulator_option,
 )
 from finexio_mcp.tokens_cli.terms import chosen_account_option
 

@@ -10,6 +10,7 @@ import click
 
 from finexio_mcp.access.book import AccessBook, NameTaken
 from finexio_mcp.access.grants import Grant, Terms
+from finexio_mcp.options import simulator_option
 from finexio_mcp.printing import print_lines
 from finexio_mcp.settings import BUILTIN, NAMES, Access, Settings
 from finexio_mcp.tokens_cli.desk import (
@@ -20,7 +21,6 @@ from finexio_mcp.tokens_cli.desk import (
     limits,
     moment_or_never,
     place_of,
-    simulator_option,
 )
 from finexio_mcp.tokens_cli.terms import (
     access_option,
